@@ -73,7 +73,10 @@ def venv_works():
 
 def make_venv():
     made = subprocess.run(
-        [os.path.realpath(sys.executable), "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False
+        [os.path.realpath(sys.executable), "-m", "venv", "--clear", str(VENV)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if made.returncode != 0:
         output = made.stdout + made.stderr
@@ -100,7 +103,9 @@ def install(purpose):
     say(f"installing {len(wanted)} packages and what they need into {VENV} (once, a minute or so)")
     command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *wanted]
     words = deque(maxlen=200)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as pip:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as pip:
         for line in pip.stdout:
             words.append(line)
             step = line.split()
