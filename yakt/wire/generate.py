@@ -1,0 +1,418 @@
+"""Compiles a declaration to straight-line Python, a few times as fast as walking it (hot-path.md §3).
+
+The text does the common ways only. Whatever trips, a long length as much as a wrong type, hands the same input over to
+the table (`yakt.wire.table`), which either manages or says what is wrong; so nothing here words an error. One thing
+makes that sound when reading: no step moves backwards, so a read past `end` shows in the final position.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from yakt.wire import table
+from yakt.wire.schema import (
+    STRING_SIZE_MAX,
+    UUID,
+    Array,
+    Bytes,
+    Field,
+    Fixed,
+    Mapped,
+    Nullable,
+    String,
+    Struct,
+    Type,
+)
+from yakt.wire.varint import encode_uvarint, read_uvarint, uvarint_table
+
+T = TypeVar("T")
+
+_TRIPS = "(ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct_error)"
+
+
+def encoder(declared: Struct[T], version: int, flexible: bool, prefix: bytes) -> Callable[[T], bytes]:
+    """The compiled `value -> bytes`. It raises CodecError."""
+    text = _Encoding(version, flexible, prefix)
+    text.struct(declared, "value")
+    function: Callable[[T], bytes] = text.compile(
+        f"encode_{declared.cls.__name__}",
+        "value",
+        "return join(({parts},))",
+        fallback="return by_table(value)",
+        by_table=lambda value: prefix + table.encode(declared, value, version, flexible),
+    )
+    return function
+
+
+def reader(declared: Struct[T], version: int, flexible: bool) -> Callable[[bytes, int, int], tuple[T, int]]:
+    """The compiled `(data, position, end) -> (value, position after it)`. It raises CodecError."""
+    text = _Decoding(version, flexible)
+    text.line(f"value = {text.struct(declared)}")
+    text.line("if p > end: raise ValueError")
+    function: Callable[[bytes, int, int], tuple[T, int]] = text.compile(
+        f"read_{declared.cls.__name__}",
+        "data, p, end",
+        "return value, p",
+        fallback="return by_table(data, start, end)",
+        by_table=lambda data, position, end: table.read(declared, data, position, end, version, flexible),
+    )
+    return function
+
+
+class _Text:
+    """Lines of one function, and the objects that they name."""
+
+    def __init__(self, version: int, flexible: bool) -> None:
+        self.version, self.flexible = version, flexible
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {
+            "struct_error": struct.error,
+            "join": b"".join,
+            "empty": b"",
+            "zero": b"\0",
+            "pack": struct.pack,
+            "unpack_from": struct.unpack_from,
+            "lengths": uvarint_table(STRING_SIZE_MAX + 2) if flexible else (),
+            "uvarint": encode_uvarint,
+            "read_uvarint": read_uvarint,
+            "encode_tags": table.encode_tags,
+            "read_tags": table.read_tags,
+        }
+        self.indent = 0
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.indent + text)
+
+    def name(self, stem: str, value: Any = None) -> str:
+        """A name of its own in this function; bound to `value`, unless the function binds it."""
+        name = f"{stem}{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def compile(self, name: str, arguments: str, result: str, *, fallback: str, by_table: Callable[..., Any]) -> Any:
+        body = "".join(f"        {line}\n" for line in [*self.lines, result])
+        start = "    start = p\n" if "start" in fallback else ""
+        # CodecError is none of the trips: a mapped value's own complaint passes.
+        source = f"def {name}({arguments}):\n{start}    try:\n{body}    except {_TRIPS}:\n        {fallback}\n"
+        self.names["by_table"] = by_table
+        exec(compile(source, f"<generated {name} v{self.version}>", "exec"), self.names)
+        return self.names[name]
+
+
+class _Encoding(_Text):
+    """The text of an encoder: lines that compute what the joined tuple of `parts` needs."""
+
+    def __init__(self, version: int, flexible: bool, prefix: bytes = b"") -> None:
+        super().__init__(version, flexible)
+        self.parts: list[str] = []
+        self.constant = prefix
+        self.packed: list[tuple[str, str]] = []
+
+    def compile(self, name: str, arguments: str, result: str, *, fallback: str, by_table: Callable[..., Any]) -> Any:
+        self.flush()
+        if len(self.parts) == 1:
+            result = f"return {self.parts[0]}"
+        return super().compile(
+            name, arguments, result.format(parts=", ".join(self.parts)), fallback=fallback, by_table=by_table
+        )
+
+    def struct(self, declared: Struct[Any], value: str) -> None:
+        tagged = []
+        for one in declared.fields:
+            access = f"{value}.{one.name}"
+            if not one.is_in(self.version):
+                self.line(f"if {access} != {self.name('default', one.default)}: raise ValueError")
+            elif one.tag is not None:
+                tagged.append((one.tag, one, access))
+            else:
+                self.value(one.type, access)
+        tags = f"{value}.tags" if declared.keeps_tags else None
+        if not self.flexible:
+            for _, one, access in tagged:
+                self.line(f"if {access} != {self.name('default', one.default)}: raise ValueError")
+            if tags:
+                self.line(f"if {tags}: raise ValueError")
+        elif tagged:
+            self._tagged(tagged, tags)
+        elif tags:
+            self.part(f"encode_tags({tags}) if {tags} else zero")
+        else:
+            self.part("zero")
+
+    def _tagged(self, tagged: list[tuple[int, Field, str]], tags: str | None) -> None:
+        found = self.name("tagged")
+        self.line(f"{found} = []")
+        for tag, one, access in sorted(tagged, key=lambda entry: entry[0]):
+            encode = self.name("encode", _encoder_of(one.type, self.version, self.flexible))
+            self.line(f"if {access} != {self.name('default', one.default)}:")
+            self.line(f"    {found}.append(({tag}, {encode}({access})))")
+        if tags:
+            self.line(f"if {tags}:")
+            self.line(f"    {found} += {tags}")
+            self.line(f"    {found}.sort()")
+        self.part(f"encode_tags({found}) if {found} else zero")
+
+    def value(self, kind: Type, access: str) -> None:
+        match kind:
+            case Fixed():
+                if kind is UUID:
+                    self.line(f"if len({access}) != 16: raise ValueError")
+                self.packed.append((kind.code, access))
+            case String() | Bytes():
+                self._sized(kind, access)
+            case Array():
+                self._array(kind, access)
+            case Nullable():
+                encode = self.name("encode", _encoder_of(kind.of, self.version, self.flexible))
+                self.part(f"b'\\xff' if {access} is None else b'\\1' + {encode}({access})")
+            case Mapped():
+                local = self.name("mapped")
+                self.line(f"{local} = {self.name('to_wire', kind.to_wire)}({access})")
+                self.value(kind.of, local)
+            case Struct():
+                self.struct(kind, access)
+
+    def _sized(self, kind: String | Bytes, access: str) -> None:
+        data, size = self.name("data"), self.name("size")
+        text = isinstance(kind, String)
+        content = f"{access}.encode()" if text else access
+        if self.flexible:
+            null = "zero"
+            # The table of lengths ends where strings must: an IndexError for one that is too long.
+            length = f"lengths[len({data}) + 1]" if text else f"uvarint(len({data}) + 1)"
+        else:
+            code = "h" if text else "i"
+            null, length = repr(struct.pack(">" + code, -1)), f"pack('>{code}', len({data}))"
+        if kind.nullable:
+            self.line(f"if {access} is None:")
+            self.line(f"    {data} = empty; {size} = {null}")
+            self.line("else:")
+            self.line(f"    {data} = {content}; {size} = {length}")
+        else:
+            self.line(f"{data} = {content}")
+            self.line(f"{size} = {length}")
+        if not text:
+            self.line(f"if {data}.__class__ is not bytes: raise TypeError")
+        self.part(size)
+        self.part(data)
+
+    def _array(self, kind: Array, access: str) -> None:
+        found, size, data = self.name("array"), self.name("size"), self.name("data")
+        self.line(f"{found} = {access}")
+        if kind.nullable:
+            self.line(f"if {found} is None:")
+            self.line(f"    {size} = {'zero' if self.flexible else repr(struct.pack('>i', -1))}; {data} = empty")
+            self.line("else:")
+            self.indent += 1
+        self.line(f"{size} = uvarint(len({found}) + 1)" if self.flexible else f"{size} = pack('>i', len({found}))")
+        if kind.of is UUID:
+            self.line(f"if [one for one in {found} if len(one) != 16]: raise ValueError")
+            self.line(f"{data} = join({found})")
+        elif isinstance(kind.of, Fixed):
+            self.line(f"{data} = pack('>%d{kind.of.code}' % len({found}), *{found})")
+        else:
+            encode = self.name("encode", _encoder_of(kind.of, self.version, self.flexible))
+            self.line(f"{data} = join([{encode}(one) for one in {found}])")
+        if kind.nullable:
+            self.indent -= 1
+        self.part(size)
+        self.part(data)
+
+    def part(self, text: str) -> None:
+        self.flush()
+        self.parts.append(text)
+
+    def flush(self) -> None:
+        """Turn the fixed fields gathered so far, and the prefix before the first, into one part."""
+        if self.packed:
+            codes = ">" + f"{len(self.constant)}s" * bool(self.constant) + "".join(code for code, _ in self.packed)
+            values = [self.name("constant", self.constant)] * bool(self.constant)
+            values += [access for _, access in self.packed]
+            self.parts.append(f"{self.name('pack', struct.Struct(codes).pack)}({', '.join(values)})")
+        elif self.constant:
+            self.parts.append(self.name("constant", self.constant))
+        self.constant, self.packed = b"", []
+
+
+class _Decoding(_Text):
+    """The text of a reader: `data`, `p` (the position, which only grows) and `end` are its locals."""
+
+    def __init__(self, version: int, flexible: bool) -> None:
+        super().__init__(version, flexible)
+        self.packed: list[tuple[Fixed, str]] = []
+
+    def struct(self, declared: Struct[Any]) -> str:
+        """Read all fields into locals; returns the expression that makes the value of them."""
+        values: dict[str, str] = {}
+        tagged: list[tuple[int, Field, str]] = []
+        for one in declared.fields:
+            if not one.is_in(self.version):
+                values[one.name] = self.name("default", one.default)
+            elif one.tag is None:
+                values[one.name] = self.value(one.type)
+            else:
+                values[one.name] = self.name("tagged")
+                tagged.append((one.tag, one, values[one.name]))
+        self.flush()
+        if declared.keeps_tags:
+            values["tags"] = self.name("tags")
+            self.line(f"{values['tags']} = ()")
+        for _, one, local in tagged:
+            self.line(f"{local} = {self.name('default', one.default)}")
+        if self.flexible:
+            self._tagged(tagged, values.get("tags"))
+        make = self.name("cls", declared.cls)
+        order = getattr(declared.cls, "__match_args__", ())
+        if set(order) == values.keys():
+            return f"{make}({', '.join(values[name] for name in order)})"
+        return f"{make}({', '.join(f'{name}={local}' for name, local in values.items())})"
+
+    def _tagged(self, tagged: list[tuple[int, Field, str]], tags: str | None) -> None:
+        self.line("if data[p] == 0: p += 1")
+        self.line("else:")
+        self.indent += 1
+        found = self.name("found")
+        self.line(f"{found}, p = read_tags(data, p, end)")
+        if tags:
+            self.line(f"{tags} = []")
+        self.line(f"for tag, at, stop in {found}:")
+        self.indent += 1
+        word = "if"
+        for tag, one, local in tagged:
+            read = self.name("read", _reader_of(one.type, self.version, self.flexible))
+            self.line(f"{word} tag == {tag}:")
+            self.line(f"    {local}, at = {read}(data, at, stop)")
+            self.line("    if at != stop: raise ValueError")
+            word = "elif"
+        if tags:
+            self.line("else:" if tagged else "if True:")
+            self.line(f"    {tags}.append((tag, data[at:stop]))")
+        elif not tagged:
+            self.line("pass")
+        self.indent -= 1
+        if tags:
+            self.line(f"{tags} = tuple({tags})")
+        self.indent -= 1
+
+    def value(self, kind: Type) -> str:
+        """Read one value; returns the local that will hold it once pending fixed fields are flushed."""
+        local = self.name("field")
+        if isinstance(kind, Fixed):
+            self.packed.append((kind, local))
+            return local
+        if isinstance(kind, Mapped):
+            on_wire = self.value(kind.of)
+            self.flush()
+            self.line(f"{local} = {self.name('from_wire', kind.from_wire)}({on_wire})")
+            return local
+        self.flush()
+        match kind:
+            case String() | Bytes():
+                self._sized(kind, local)
+            case Array():
+                self._array(kind, local)
+            case Nullable():
+                read = self.name("read", _reader_of(kind.of, self.version, self.flexible))
+                self.line("p += 1")
+                self.line(f"if data[p - 1] > 127: {local} = None")
+                self.line(f"else: {local}, p = {read}(data, p, end)")
+            case Struct():
+                self.line(f"{local} = {self.struct(kind)}")
+        return local
+
+    def _size(self, local: str, code: str) -> None:
+        """Read a length or count, plus one, into `local`; 0 is null."""
+        if self.flexible:
+            self.line(f"{local} = data[p]")
+            self.line(f"if {local} < 128: p += 1")
+            self.line(f"else: {local}, p = read_uvarint(data, p)")
+        else:
+            self.line(f"{local} = unpack_from('>{code}', data, p)[0] + 1; p += {struct.calcsize('>' + code)}")
+            self.line(f"if {local} < 0: raise ValueError")
+        self.line(f"if {local} > end - p + 1: raise ValueError")
+
+    def _sized(self, kind: String | Bytes, local: str) -> None:
+        size, stop = self.name("size"), self.name("stop")
+        text = isinstance(kind, String)
+        self._size(size, "h" if text else "i")
+        if kind.nullable:
+            self.line(f"if {size} == 0: {local} = None")
+            self.line("else:")
+            self.indent += 1
+        else:
+            self.line(f"if {size} == 0: raise ValueError")
+        self.line(f"{stop} = p + {size} - 1")
+        if text:
+            self.line(f"if {size} > {STRING_SIZE_MAX + 1}: raise ValueError")
+        self.line(f"{local} = data[p:{stop}]" + ".decode()" * text)
+        self.line(f"p = {stop}")
+        if kind.nullable:
+            self.indent -= 1
+
+    def _array(self, kind: Array, local: str) -> None:
+        size = self.name("size")
+        self._size(size, "i")
+        if kind.nullable:
+            self.line(f"if {size} == 0: {local} = None")
+            self.line("else:")
+            self.indent += 1
+        else:
+            self.line(f"if {size} == 0: raise ValueError")
+        self.line(f"{size} -= 1")
+        if kind.of is UUID:
+            stop = self.name("stop")
+            self.line(f"{stop} = p + {size} * 16")
+            self.line(f"if {stop} > end: raise ValueError")
+            self.line(f"{local} = tuple([data[at:at + 16] for at in range(p, {stop}, 16)])")
+            self.line(f"p = {stop}")
+        elif isinstance(kind.of, Fixed):
+            self.line(f"{local} = unpack_from('>%d{kind.of.code}' % {size}, data, p)")
+            self.line(f"p += {size} * {kind.of.size}")
+        else:
+            read = self.name("read", _reader_of(kind.of, self.version, self.flexible))
+            self.line(f"{local} = []")
+            self.line(f"for _ in range({size}):")
+            self.line(f"    element, p = {read}(data, p, end)")
+            self.line(f"    {local}.append(element)")
+            self.line(f"{local} = tuple({local})")
+        if kind.nullable:
+            self.indent -= 1
+
+    def flush(self) -> None:
+        """Unpack the fixed fields gathered so far with one call."""
+        if self.packed:
+            layout = struct.Struct(">" + "".join(kind.code for kind, _ in self.packed))
+            locals_ = ", ".join(local for _, local in self.packed)
+            self.line(f"{locals_}, = {self.name('unpack', layout.unpack_from)}(data, p)")
+            self.line(f"p += {layout.size}")
+            self.packed = []
+
+
+def _encoder_of(kind: Type, version: int, flexible: bool) -> Callable[[Any], bytes]:
+    """What encodes an element or a tagged field, whatever its type."""
+    text = _Encoding(version, flexible)
+    text.value(kind, "value")
+    function: Callable[[Any], bytes] = text.compile(
+        "encode_element", "value", "return join(({parts},))", fallback="return by_table(value)", by_table=_begin_again
+    )
+    return function
+
+
+def _reader_of(kind: Type, version: int, flexible: bool) -> Callable[[bytes, int, int], tuple[Any, int]]:
+    """What reads an element or a tagged field, whatever its type."""
+    text = _Decoding(version, flexible)
+    local = text.value(kind)
+    text.flush()
+    function: Callable[[bytes, int, int], tuple[Any, int]] = text.compile(
+        "read_element",
+        "data, p, end",
+        f"return {local}, p",
+        fallback="return by_table(data, start, end)",
+        by_table=_begin_again,
+    )
+    return function
+
+
+def _begin_again(*_: object) -> Any:
+    """An inner function tripped: the table takes over from the outermost value, and so can name the whole path."""
+    raise ValueError
