@@ -1,6 +1,13 @@
 """What all tests share."""
 
+import os
+
+import hypothesis
 import pytest
+
+# No deadlines: how long an example takes is this machine's affair. In CI the examples are the same every time.
+hypothesis.settings.register_profile("yakt", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+hypothesis.settings.load_profile("yakt")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

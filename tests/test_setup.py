@@ -60,6 +60,11 @@ def test_first_use_and_warm_start(clone: Path, tmp_path: Path) -> None:
     assert changed.stdout == ""
     assert changed.stderr.splitlines()[-1].startswith("yakt: pip install failed: ERROR: ")
 
+    write_project(clone, "no-such-package-of-yakt")
+    offline = run(clone / "tools" / "yakt", cwd=tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    assert offline.returncode == 1
+    assert offline.stderr.splitlines()[-1].startswith("yakt: pip could not get what pyproject.toml asks for: ")
+
     write_project(clone, "pip")
     moved = clone.rename(tmp_path / "moved")
     assert run(moved / "tools" / "yakt", cwd=tmp_path).stdout == f"{moved / '.venv'}\n"
