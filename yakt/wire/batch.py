@@ -132,7 +132,7 @@ def read_batch(data: bytes, position: int = 0, *, begun: int = 0) -> RecordBatch
             raise CodecError(f"the CRC of its bytes is {found_crc:08x}, not {crc:08x} as noted")
         if base_offset < 0 or leader_epoch < 0:
             raise CodecError(f"negative base offset, or leader epoch {leader_epoch}")
-        return RecordBatch(Offset(base_offset), Epoch(leader_epoch), _count(body), crc, body, _control_records(body))
+        return RecordBatch(Offset(base_offset), Epoch(leader_epoch), count_of(body), crc, body, _control_records(body))
     except CodecError as exc:
         raise CodecError(f"batch at offset {base_offset}: {exc}", begun + position) from None
 
@@ -161,6 +161,23 @@ def read_batches(read: Callable[[int], bytes]) -> Iterator[tuple[int, RecordBatc
         position = 0
 
 
+def count_of(body: bytes) -> int:
+    """How many records the body says it has. Raises CodecError for a header that no batch of ours or Kafka's has."""
+    if len(body) < RECORDS_START:
+        raise CodecError(f"a body of {len(body)} bytes, its header alone has {RECORDS_START}")
+    attributes, last_offset_delta, _, _, _, _, _, count = _BODY.unpack_from(body)
+    if attributes not in _ATTRIBUTES:
+        if compression := attributes & 7:
+            raise CodecError(f"compressed ({_COMPRESSIONS.get(compression, compression)}): not supported")
+        raise CodecError(f"attributes {attributes:#06x}: 0 and {_CONTROL:#x} are known")
+    if count != last_offset_delta + 1 or count < 1:
+        raise CodecError(f"{count} records, but a last offset delta of {last_offset_delta}")
+    # The least record has 7 bytes: so no count is believed that the body has no room for.
+    if count > (len(body) - RECORDS_START) // 7:
+        raise CodecError(f"{count} records in {len(body) - RECORDS_START} bytes")
+    return int(count)
+
+
 def is_control(body: bytes) -> bool:
     """Whether the body is a control batch's: such offsets pass without data."""
     return bool(body[1] & _CONTROL)
@@ -179,7 +196,7 @@ def values(body: bytes) -> list[bytes]:
     """
     found = []
     position = RECORDS_START
-    for delta in range(_count(body)):
+    for delta in range(count_of(body)):
         start, end, position = value_range(body, position, delta)
         found.append(body[start:end])
     if position != len(body):
@@ -220,26 +237,12 @@ def _grow_prefixes(count: int) -> None:
     _PREFIXES.extend(b"\0\0" + encode_varint(delta) + b"\1" for delta in range(len(_PREFIXES), count))
 
 
-def _count(body: bytes) -> int:
-    attributes, last_offset_delta, _, _, _, _, _, count = _BODY.unpack_from(body)
-    if attributes not in _ATTRIBUTES:
-        if compression := attributes & 7:
-            raise CodecError(f"compressed ({_COMPRESSIONS.get(compression, compression)}): not supported")
-        raise CodecError(f"attributes {attributes:#06x}: 0 and {_CONTROL:#x} are known")
-    if count != last_offset_delta + 1 or count < 1:
-        raise CodecError(f"{count} records, but a last offset delta of {last_offset_delta}")
-    # The least record has 7 bytes: so no count is believed that the body has no room for.
-    if count > (len(body) - RECORDS_START) // 7:
-        raise CodecError(f"{count} records in {len(body) - RECORDS_START} bytes")
-    return int(count)
-
-
 def _control_records(body: bytes) -> tuple[ControlRecord, ...]:
     if not is_control(body):
         return ()
     records = []
     position = RECORDS_START
-    for delta in range(_count(body)):
+    for delta in range(count_of(body)):
         at = position
         (key, value), position = _record(body, position, delta)
         if key is None or value is None:

@@ -27,6 +27,8 @@ from yakt.wire.varint import encode_uvarint, read_uvarint, uvarint_table
 
 T = TypeVar("T")
 
+_FEW = 16
+"""Arrays of numbers shorter than this have a packer made before: replicas, ISRs."""
 _TRIPS = "(ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct_error)"
 
 
@@ -197,25 +199,29 @@ class _Encoding(_Text):
         self.part(data)
 
     def _array(self, kind: Array, access: str) -> None:
-        found, size, data = self.name("array"), self.name("size"), self.name("data")
+        found, count, data = self.name("array"), self.name("count"), self.name("data")
         self.line(f"{found} = {access}")
         if kind.nullable:
-            self.line(f"if {found} is None:")
-            self.line(f"    {size} = {'zero' if self.flexible else repr(struct.pack('>i', -1))}; {data} = empty")
+            self.line(f"if {found} is None: {data} = {'zero' if self.flexible else repr(struct.pack('>i', -1))}")
             self.line("else:")
             self.indent += 1
-        self.line(f"{size} = uvarint(len({found}) + 1)" if self.flexible else f"{size} = pack('>i', len({found}))")
+        self.line(f"{count} = len({found})")
+        if self.flexible:
+            size = f"(lengths[{count} + 1] if {count} <= {STRING_SIZE_MAX} else uvarint({count} + 1))"
+        else:
+            size = f"pack('>i', {count})"
         if kind.of is UUID:
             self.line(f"if [one for one in {found} if len(one) != 16]: raise ValueError")
-            self.line(f"{data} = join({found})")
+            self.line(f"{data} = {size} + join({found})")
         elif isinstance(kind.of, Fixed):
-            self.line(f"{data} = pack('>%d{kind.of.code}' % len({found}), *{found})")
+            code, plus = ("B", 1) if self.flexible else ("i", 0)
+            few = self.name("pack", [struct.Struct(f">{code}{few}{kind.of.code}").pack for few in range(_FEW)])
+            many = f"{size} + pack('>%d{kind.of.code}' % {count}, *{found})"
+            self.line(f"{data} = {few}[{count}]({count} + {plus}, *{found}) if {count} < {_FEW} else {many}")
         else:
             encode = self.name("encode", _encoder_of(kind.of, self.version, self.flexible))
-            self.line(f"{data} = join([{encode}(one) for one in {found}])")
-        if kind.nullable:
-            self.indent -= 1
-        self.part(size)
+            self.line(f"{data} = {size} + join([{encode}(one) for one in {found}])")
+        self.indent -= kind.nullable
         self.part(data)
 
     def part(self, text: str) -> None:
@@ -268,11 +274,11 @@ class _Decoding(_Text):
         return f"{make}({', '.join(f'{name}={local}' for name, local in values.items())})"
 
     def _tagged(self, tagged: list[tuple[int, Field, str]], tags: str | None) -> None:
-        self.line("if data[p] == 0: p += 1")
-        self.line("else:")
+        self.line("p += 1")
+        self.line("if data[p - 1]:")
         self.indent += 1
         found = self.name("found")
-        self.line(f"{found}, p = read_tags(data, p, end)")
+        self.line(f"{found}, p = read_tags(data, p - 1, end)")
         if tags:
             self.line(f"{tags} = []")
         self.line(f"for tag, at, stop in {found}:")
@@ -321,43 +327,45 @@ class _Decoding(_Text):
         return local
 
     def _size(self, local: str, code: str) -> None:
-        """Read a length or count, plus one, into `local`; 0 is null."""
+        """Read a length or count, plus one, into `local`; 0 is null.
+
+        How much is left needs no look: slices never run past the data, and the final position tells.
+        """
         if self.flexible:
-            self.line(f"{local} = data[p]")
-            self.line(f"if {local} < 128: p += 1")
-            self.line(f"else: {local}, p = read_uvarint(data, p)")
+            self.line(f"{local} = data[p]; p += 1")
+            self.line(f"if {local} > 127:")
+            self.line("    high = data[p]; p += 1")
+            self.line(f"    if high < 128: {local} = high << 7 | {local} & 127")
+            self.line(f"    else: {local}, p = read_uvarint(data, p - 2)")
+            if code == "h":
+                self.line(f"    if {local} > {STRING_SIZE_MAX + 1}: raise ValueError")
         else:
             self.line(f"{local} = unpack_from('>{code}', data, p)[0] + 1; p += {struct.calcsize('>' + code)}")
             self.line(f"if {local} < 0: raise ValueError")
-        self.line(f"if {local} > end - p + 1: raise ValueError")
+
+    def _null(self, kind: String | Bytes | Array, size: str, local: str) -> None:
+        """Part null from what is there, which follows."""
+        if kind.nullable:
+            self.line(f"if not {size}: {local} = None")
+            self.line("else:")
+            self.indent += 1
+        else:
+            self.line(f"if not {size}: raise ValueError")
 
     def _sized(self, kind: String | Bytes, local: str) -> None:
         size, stop = self.name("size"), self.name("stop")
         text = isinstance(kind, String)
         self._size(size, "h" if text else "i")
-        if kind.nullable:
-            self.line(f"if {size} == 0: {local} = None")
-            self.line("else:")
-            self.indent += 1
-        else:
-            self.line(f"if {size} == 0: raise ValueError")
+        self._null(kind, size, local)
         self.line(f"{stop} = p + {size} - 1")
-        if text:
-            self.line(f"if {size} > {STRING_SIZE_MAX + 1}: raise ValueError")
         self.line(f"{local} = data[p:{stop}]" + ".decode()" * text)
         self.line(f"p = {stop}")
-        if kind.nullable:
-            self.indent -= 1
+        self.indent -= kind.nullable
 
     def _array(self, kind: Array, local: str) -> None:
         size = self.name("size")
         self._size(size, "i")
-        if kind.nullable:
-            self.line(f"if {size} == 0: {local} = None")
-            self.line("else:")
-            self.indent += 1
-        else:
-            self.line(f"if {size} == 0: raise ValueError")
+        self._null(kind, size, local)
         self.line(f"{size} -= 1")
         if kind.of is UUID:
             stop = self.name("stop")
@@ -366,7 +374,9 @@ class _Decoding(_Text):
             self.line(f"{local} = tuple([data[at:at + 16] for at in range(p, {stop}, 16)])")
             self.line(f"p = {stop}")
         elif isinstance(kind.of, Fixed):
-            self.line(f"{local} = unpack_from('>%d{kind.of.code}' % {size}, data, p)")
+            few = self.name("unpack", [struct.Struct(f">{count}{kind.of.code}").unpack_from for count in range(_FEW)])
+            many = f"unpack_from('>%d{kind.of.code}' % {size}, data, p)"
+            self.line(f"{local} = {few}[{size}](data, p) if {size} < {_FEW} else {many}")
             self.line(f"p += {size} * {kind.of.size}")
         else:
             read = self.name("read", _reader_of(kind.of, self.version, self.flexible))
@@ -375,12 +385,15 @@ class _Decoding(_Text):
             self.line(f"    element, p = {read}(data, p, end)")
             self.line(f"    {local}.append(element)")
             self.line(f"{local} = tuple({local})")
-        if kind.nullable:
-            self.indent -= 1
+        self.indent -= kind.nullable
 
     def flush(self) -> None:
         """Unpack the fixed fields gathered so far with one call."""
-        if self.packed:
+        if [kind.code for kind, _ in self.packed] == ["b"]:
+            local = self.packed.pop()[1]
+            self.line(f"{local} = data[p]; p += 1")
+            self.line(f"if {local} > 127: {local} -= 256")
+        elif self.packed:
             layout = struct.Struct(">" + "".join(kind.code for kind, _ in self.packed))
             locals_ = ", ".join(local for _, local in self.packed)
             self.line(f"{locals_}, = {self.name('unpack', layout.unpack_from)}(data, p)")
