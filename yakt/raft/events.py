@@ -1,0 +1,122 @@
+"""All that can happen to a replica: the one closed list that `RaftCore.step` takes in. Past tense, plain values."""
+
+from typing import TypeAlias
+
+import attrs
+
+from yakt.ids import NodeId, Offset, OffsetAndEpoch, ReplicaKey
+from yakt.raft.messages import Message
+
+
+@attrs.frozen
+class Visitor:
+    """Who fetches but is no peer: a broker, a test, a tool. `number` is the service's handle for one of them."""
+
+    number: int
+
+
+Source: TypeAlias = NodeId | Visitor
+"""Where a message comes from or goes to."""
+
+
+@attrs.frozen
+class Received:
+    """A whole message. `correlation` pairs a response with its request; the request's sender chose it."""
+
+    source: Source
+    message: Message
+    correlation: int
+
+
+@attrs.frozen
+class PeerMet:
+    """A peer's hello said who it is. `RaftCore.counts(peer)` tells afterwards whether it is heard as a voter."""
+
+    peer: ReplicaKey
+
+
+@attrs.frozen
+class LinkOpened:
+    """Requests to `peer` can be sent. `counts_us`: it takes us for a voter (false: it remembers another disk)."""
+
+    peer: NodeId
+    counts_us: bool
+
+
+@attrs.frozen
+class LinkLost:
+    """The link that carries our requests to `source` has ended; what was asked over it gets no answer."""
+
+    source: Source
+
+
+@attrs.frozen
+class TimerFired:
+    """`RaftCore.deadline` has passed."""
+
+
+@attrs.frozen
+class Proposed:
+    """One turn's records, sealed as one batch, to be appended by this leader at `base_offset`, its log end."""
+
+    base_offset: Offset
+    count: int
+    crc: int
+    body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
+
+
+@attrs.frozen
+class Flushed:
+    """Everything below `end_offset` is on this disk: the only source of durability."""
+
+    end_offset: Offset
+
+
+@attrs.frozen
+class ReadAsked:
+    """Reads up to `ticket` wait to be confirmed; tickets only grow."""
+
+    ticket: int
+
+
+@attrs.frozen
+class SnapshotTaken:
+    """A snapshot of this node's own making is durable; `size` in bytes. Its end is at or below the high watermark."""
+
+    snapshot_id: OffsetAndEpoch
+    size: int
+
+
+@attrs.frozen
+class LogTrimmed:
+    """Storage dropped the snapshots before `oldest`; the log now starts at its end offset."""
+
+    oldest: OffsetAndEpoch
+
+
+@attrs.frozen
+class TransferAsked:
+    """Someone wants `to` (None: whoever is furthest) to lead instead of us."""
+
+    to: NodeId | None
+
+
+@attrs.frozen
+class ShutdownAsked:
+    """An ordered stop has begun: a leader resigns in favour of the most advanced voter."""
+
+
+Event: TypeAlias = (
+    Received
+    | Proposed
+    | Flushed
+    | TimerFired
+    | ReadAsked
+    | LinkOpened
+    | LinkLost
+    | PeerMet
+    | SnapshotTaken
+    | LogTrimmed
+    | TransferAsked
+    | ShutdownAsked
+)

@@ -1,0 +1,97 @@
+"""Who the voters are, and by which disk each is known; knows no roles and no messages.
+
+With kraft.version 0 the set is the configured one and a voter is known by the directory first met (raft.md §2, YAKt);
+once the log holds a VotersRecord, the newest one says both, committed or not, until a truncation takes it back
+(KIP-853). Voter changes will append such records on the leader; reading them is all that is here.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from yakt.batch import ControlRecord, KRaftVersion, Voters
+from yakt.ids import NodeId, Offset, ReplicaKey, Uuid
+
+BOOTSTRAP_OFFSET = Offset(-1)
+"""Stands for the place of records read from the 0-0 checkpoint: before the log, never truncated."""
+
+VoterRecord: TypeAlias = KRaftVersion | Voters
+
+
+class VoterSet:
+    """The voter set in force, and the records it may fall back to when the log is truncated."""
+
+    def __init__(self, me: ReplicaKey, static: Iterable[NodeId], directories: Mapping[NodeId, Uuid]) -> None:
+        self.me = me
+        self.static = tuple(sorted(static))
+        self.remembered = {**directories, me.id: me.directory_id}
+        self.history: list[tuple[Offset, VoterRecord]] = []
+        self._settle()
+
+    def _settle(self) -> None:
+        """Recompute what is asked often: `ids` ascending, `others` without us, `majority`, `kraft_version`."""
+        self.kraft_version = 0
+        self.record: Voters | None = None
+        self.record_offset = BOOTSTRAP_OFFSET
+        for offset, record in self.history:
+            match record:
+                case KRaftVersion(level=level):
+                    self.kraft_version = level
+                case Voters():
+                    self.record = record
+                    self.record_offset = offset
+        if self.record is None:
+            self.ids = self.static
+            self._directories = self.remembered
+        else:
+            self.ids = tuple(sorted(voter.id for voter in self.record.voters))
+            self._directories = {voter.id: voter.directory_id for voter in self.record.voters}
+        self.others = tuple(voter for voter in self.ids if voter != self.me.id)
+        self.majority = len(self.ids) // 2 + 1
+        self.includes_me = self.me.id in self.ids and self._directories.get(self.me.id) == self.me.directory_id
+
+    @property
+    def by_record(self) -> bool:
+        """Whether the log names the voters; else the configuration does."""
+        return self.record is not None
+
+    def key(self, voter: NodeId) -> ReplicaKey | None:
+        """The one disk that speaks for this voter; None while it was never met, or is no voter."""
+        directory_id = self._directories.get(voter) if voter in self.ids else None
+        return None if directory_id is None else ReplicaKey(voter, directory_id)
+
+    def is_unmet(self, voter: NodeId) -> bool:
+        """A configured voter whose directory is not known yet: the first to come is remembered."""
+        return self.record is None and voter in self.ids and voter not in self.remembered
+
+    def includes(self, replica: ReplicaKey) -> bool:
+        """Whether this very disk is a voter's."""
+        return replica.id in self.ids and self._directories.get(replica.id) == replica.directory_id
+
+    def remember(self, replica: ReplicaKey) -> None:
+        """Know voter `replica.id` by this directory from now on."""
+        assert self.is_unmet(replica.id), f"voter {replica.id} was met before"
+        self.remembered[replica.id] = replica.directory_id
+
+    def read(self, offset: Offset, record: ControlRecord) -> None:
+        """Take in a control record of the log (or, at BOOTSTRAP_OFFSET, of the 0-0 checkpoint)."""
+        if isinstance(record, KRaftVersion | Voters):
+            assert not self.history or self.history[-1][0] <= offset
+            self.history.append((offset, record))
+            self._settle()
+
+    def truncate(self, end_offset: Offset) -> None:
+        """Undo what stood at or past `end_offset`."""
+        if self.history and self.history[-1][0] >= end_offset:
+            self.history = [entry for entry in self.history if entry[0] < end_offset]
+            self._settle()
+
+    def forget_before(self, high_watermark: Offset) -> None:
+        """Drop what a committed newer record of its kind replaced: truncation never comes back to it."""
+        if len(self.history) <= 2:
+            return
+        committed: dict[type[VoterRecord], tuple[Offset, VoterRecord]] = {}
+        for entry in self.history:
+            if entry[0] < high_watermark:
+                committed[type(entry[1])] = entry
+        kept = sorted(committed.values(), key=lambda entry: entry[0])
+        self.history = kept + [entry for entry in self.history if entry[0] >= high_watermark]
