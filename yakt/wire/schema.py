@@ -258,8 +258,8 @@ def _defaults(cls: type[Any]) -> Mapping[str, object]:
     if attrs.has(cls):
         return {one.name: MISSING if one.default is attrs.NOTHING else one.default for one in attrs.fields(cls)}
     if issubclass(cls, msgspec.Struct):
-        return {
-            one.name: MISSING if one.default is msgspec.NODEFAULT else one.default
-            for one in msgspec.structs.fields(cls)
-        }
+        # Not `msgspec.structs.fields`, which evaluates the annotations: they may name what only their module knows.
+        names, given = cls.__struct_fields__, cls.__struct_defaults__
+        defaults = (msgspec.NODEFAULT,) * (len(names) - len(given)) + given
+        return {name: MISSING if one is msgspec.NODEFAULT else one for name, one in zip(names, defaults, strict=True)}
     raise TypeError(f"{cls.__name__} is neither an attrs class nor a msgspec Struct")

@@ -1,0 +1,237 @@
+"""What YAKt adds to Kafka's records, in tagged fields that Kafka's readers skip (records.md §8); TAGS.md is its spec.
+
+Each tag holds a flexible struct of its own, so later releases can add tagged fields to it that this one skips. No tag
+means that nothing is known: a log or snapshot written by a Kafka controller has none.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from yakt.errors import CodecError
+from yakt.metadata.commands import Pairs, Value
+from yakt.metadata.records import NoOpRecord, Record, RegisterBrokerRecord
+from yakt.metadata.rows import ClosedBroker, RememberedRequest
+from yakt.wire.plain import plain
+from yakt.wire.schema import (
+    ARRAY,
+    BOOL,
+    INT8,
+    INT32,
+    INT64,
+    MAPPED,
+    NULLABLE_STRING,
+    OPTIONAL,
+    STRING,
+    UINT16,
+    UINT32,
+    UINT64,
+    UUID,
+    Struct,
+    field,
+    struct_of,
+)
+
+ORIGIN = 10_000
+REGISTRATION = 10_001
+IMAGE_HASH = 10_002
+STATE = 10_003
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+
+class AnswerPair(msgspec.Struct, frozen=True, gc=False):
+    """One pair of a remembered `OK`: a key, and its value as JSON text."""
+
+    key: str
+    value: str
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """On the first data record of an operation: how many records it has (`count`), whose it was, and why.
+
+    "" where nothing was said. With a request id there are also the command's CRC-32C, without what all commands share,
+    and the answer: the pairs of its `OK` in order, without `offset`, as plain JSON values.
+    """
+
+    count: int
+    client: str = ""
+    address: str = ""
+    request: str = ""
+    by: str = ""
+    reason: str = ""
+    crc: int = 0
+    answer: Pairs | None = None
+
+
+class Registration(msgspec.Struct, frozen=True, gc=False):
+    """On RegisterBrokerRecord: what Kafka has no field for.
+
+    `changes`: how often the registration changed (`epoch` of seed-api.md). `session_ms` and `protocol`, a name that
+    Kafka does not know, are None where nothing was said.
+    """
+
+    changes: int
+    session_ms: int | None = None
+    protocol: str | None = None
+
+
+class ImageHash(msgspec.Struct, frozen=True, gc=False):
+    """On NoOpRecord: the hash of the image of everything below `end_offset`; `form` is how it was made."""
+
+    form: int
+    end_offset: int
+    hash: int
+
+
+class ProducerState(msgspec.Struct, frozen=True, gc=False):
+    """A producer registered by PRODUCER REGISTER, or its removal; broker id and epoch are then -1."""
+
+    id: int
+    broker: int = -1
+    broker_epoch: int = -1
+    removed: bool = False
+
+
+class StateRows(msgspec.Struct, frozen=True, gc=False):
+    """On NoOpRecord: rows of what Kafka has no record for."""
+
+    producers: tuple[ProducerState, ...] = ()
+    closed_brokers: tuple[ClosedBroker, ...] = ()
+    requests: tuple[RememberedRequest, ...] = ()
+
+
+def _answer_to_wire(answer: Mapping[str, Value]) -> list[AnswerPair]:
+    return [AnswerPair(key, msgspec.json.encode(value).decode()) for key, value in answer.items()]
+
+
+def _answer_from_wire(pairs: Sequence[AnswerPair]) -> Pairs:
+    # msgspec's complaints are ValueErrors: the codec names the field.
+    return {pair.key: msgspec.json.decode(pair.value) for pair in pairs}
+
+
+_ANSWER = MAPPED(ARRAY(struct_of(AnswerPair, key=STRING, value=STRING)), _answer_to_wire, _answer_from_wire)
+_ORIGIN = struct_of(
+    Origin,
+    count=INT32,
+    client=STRING,
+    address=STRING,
+    request=STRING,
+    by=STRING,
+    reason=STRING,
+    crc=field(UINT32, tag=0),
+    answer=field(_ANSWER, tag=1),
+)
+_REGISTRATION = struct_of(Registration, changes=INT32, session_ms=OPTIONAL(INT64), protocol=NULLABLE_STRING)
+_IMAGE_HASH = struct_of(ImageHash, form=INT8, end_offset=INT64, hash=UINT64)
+_PRODUCER = struct_of(ProducerState, id=INT64, broker=INT32, broker_epoch=INT64, removed=BOOL)
+_CLOSED_BROKER = struct_of(
+    ClosedBroker,
+    id=INT32,
+    epoch=INT64,
+    incarnation=UUID,
+    host=STRING,
+    port=UINT16,
+    protocol=STRING,
+    rack=NULLABLE_STRING,
+    changes=INT32,
+    offset=INT64,
+    time_ms=INT64,
+)
+_REQUEST = struct_of(
+    RememberedRequest, client=STRING, id=STRING, crc=UINT32, offset=INT64, answer=_ANSWER, time_ms=INT64
+)
+_STATE_ROWS = struct_of(
+    StateRows,
+    producers=field(ARRAY(_PRODUCER), tag=0),
+    closed_brokers=field(ARRAY(_CLOSED_BROKER), tag=1),
+    requests=field(ARRAY(_REQUEST), tag=2),
+)
+
+
+def with_origin(record: R, origin: Origin) -> R:
+    """The record, marked as the first of an operation. Raises CodecError, as for a reason over 32,767 bytes."""
+    return _with(record, ORIGIN, _ORIGIN, origin)
+
+
+def origin_of(record: Record) -> Origin | None:
+    """Whose operation begins with this record, None if none does. Raises CodecError for a tag that cannot be read."""
+    return _read(record, ORIGIN, _ORIGIN)
+
+
+def remembered_of(origin: Origin, offset: int) -> RememberedRequest:
+    """What is remembered of the request whose operation begins at `offset`; its time is not known here."""
+    return RememberedRequest(
+        client=origin.client,
+        id=origin.request,
+        crc=origin.crc,
+        offset=offset + origin.count - 1,
+        answer=origin.answer or {},
+    )
+
+
+def with_registration(record: RegisterBrokerRecord, registration: Registration) -> RegisterBrokerRecord:
+    """The registration with what Kafka has no field for. Raises CodecError."""
+    return _with(record, REGISTRATION, _REGISTRATION, registration)
+
+
+def registration_of(record: RegisterBrokerRecord) -> Registration | None:
+    """What Kafka has no field for, None if nothing is known of it. Raises CodecError."""
+    return _read(record, REGISTRATION, _REGISTRATION)
+
+
+def image_hash_record(found: ImageHash) -> NoOpRecord:
+    """A NoOpRecord that holds the hash."""
+    return _with(NoOpRecord(), IMAGE_HASH, _IMAGE_HASH, found)
+
+
+def image_hash_of(record: NoOpRecord) -> ImageHash | None:
+    """The hash that the record holds, if any. Raises CodecError."""
+    return _read(record, IMAGE_HASH, _IMAGE_HASH)
+
+
+def state_record(rows: StateRows) -> NoOpRecord:
+    """A NoOpRecord that holds the rows. Raises CodecError."""
+    return _with(NoOpRecord(), STATE, _STATE_ROWS, rows)
+
+
+def state_rows_of(record: NoOpRecord) -> StateRows | None:
+    """The rows that the record holds, if any. Raises CodecError."""
+    return _read(record, STATE, _STATE_ROWS)
+
+
+def plain_tags(record: Record) -> dict[str, object]:
+    """The record's tagged fields but its origin, for people: YAKt's by name, others by number in hex."""
+    shown: dict[str, object] = {}
+    for tag, data in record.tags:
+        if tag in _SHOWN:
+            name, declared = _SHOWN[tag]
+            shown[name] = plain(declared, declared.codec().decode(data))
+        elif tag != ORIGIN:
+            shown[str(tag)] = data.hex()
+    return shown
+
+
+_SHOWN: dict[int, tuple[str, Struct[Any]]] = {
+    REGISTRATION: ("registration", _REGISTRATION),
+    IMAGE_HASH: ("imageHash", _IMAGE_HASH),
+    STATE: ("state", _STATE_ROWS),
+}
+
+
+def _with(record: R, tag: int, declared: Struct[T], value: T) -> R:
+    kept = [pair for pair in record.tags if pair[0] != tag]
+    tags = sorted([*kept, (tag, declared.codec().encode(value))])
+    return msgspec.structs.replace(record, tags=tuple(tags))
+
+
+def _read(record: Record, tag: int, declared: Struct[T]) -> T | None:
+    for number, data in record.tags:
+        if number == tag:
+            try:
+                return declared.codec().decode(data)
+            except CodecError as exc:
+                raise CodecError(f"tag {tag} of {type(record).__name__}: {exc}") from None
+    return None
