@@ -1,0 +1,337 @@
+"""What can be asked of the metadata: commands (they may write), queries (they read an image), and their answers.
+
+Plain values, no behaviour. `controller.decide` turns a command into records; `queries.answer` reads an image. How they
+are typed is `yakt.line.registry`'s business; an adapter words an `Answer` or a `RefusedError` its own way.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from yakt.errors import RefusedError
+from yakt.ids import Uuid
+
+Value: TypeAlias = "str | int | float | bool | None | Sequence[Value] | Mapping[str, Value]"
+Pairs: TypeAlias = dict[str, Value]
+"""Keys and values of one reply line, in the order they are shown."""
+
+
+class Entity(msgspec.Struct, frozen=True, gc=False):
+    """What a config belongs to. `kind`: topic, broker, group or client-metrics; `name` is empty for broker's cluster default."""
+
+    kind: str
+    name: str
+
+
+# --- commands: decided by the leader alone ---------------------------------------------------------------------------
+
+
+class RegisterBroker(msgspec.Struct, frozen=True, gc=False):
+    """BROKER REGISTER. `incarnation` None: a new one is made. `session_ms` None: the configuration's."""
+
+    id: int
+    host: str
+    port: int
+    rack: str | None = None
+    protocol: str = "PLAINTEXT"
+    incarnation: Uuid | None = None
+    session_ms: int | None = None
+
+
+class HeartbeatBroker(msgspec.Struct, frozen=True, gc=False):
+    """BROKER HEARTBEAT. `at`: last offset applied there, inclusive; None: caught up. `epoch` None: the registered one."""
+
+    id: int
+    epoch: int | None = None
+    at: int | None = None
+    fence: bool = False
+    shutdown: bool = False
+
+
+class ChangeBroker(msgspec.Struct, frozen=True, gc=False):
+    """BROKER CHANGE: None leaves it as it is. `rack` "" takes the rack away."""
+
+    id: int
+    host: str | None = None
+    port: int | None = None
+    protocol: str | None = None
+    rack: str | None = None
+
+
+class UnregisterBroker(msgspec.Struct, frozen=True, gc=False):
+    id: int
+
+
+class FenceBroker(msgspec.Struct, frozen=True, gc=False):
+    id: int
+
+
+class CreateTopic(msgspec.Struct, frozen=True, gc=False):
+    """TOPIC CREATE. None: the configuration's default; `partitions` 0 makes a topic without any (seed-api.md).
+
+    `assignment`: replicas by partition; then `partitions` and `replication` are None.
+    """
+
+    name: str
+    partitions: int | None = None
+    replication: int | None = None
+    assignment: tuple[tuple[int, ...], ...] | None = None
+    configs: tuple[tuple[str, str], ...] = ()
+
+
+class DeleteTopic(msgspec.Struct, frozen=True, gc=False):
+    name: str
+
+
+class AddPartitions(msgspec.Struct, frozen=True, gc=False):
+    """PARTITION ADD: `count` is the new total."""
+
+    topic: str
+    count: int
+
+
+class SetConfigs(msgspec.Struct, frozen=True, gc=False):
+    entity: Entity
+    values: tuple[tuple[str, str], ...]
+
+
+class DeleteConfigs(msgspec.Struct, frozen=True, gc=False):
+    entity: Entity
+    keys: tuple[str, ...]
+
+
+class AllocateProducerIds(msgspec.Struct, frozen=True, gc=False):
+    broker: int
+    epoch: int
+
+
+class RegisterProducer(msgspec.Struct, frozen=True, gc=False):
+    """PRODUCER REGISTER (seed-api.md). `producer` None: the first id of a new block."""
+
+    broker: int
+    epoch: int
+    producer: int | None = None
+
+
+class DeleteProducer(msgspec.Struct, frozen=True, gc=False):
+    id: int
+
+
+Command: TypeAlias = (
+    SetConfigs
+    | DeleteConfigs
+    | HeartbeatBroker
+    | CreateTopic
+    | DeleteTopic
+    | AddPartitions
+    | RegisterBroker
+    | ChangeBroker
+    | UnregisterBroker
+    | FenceBroker
+    | AllocateProducerIds
+    | RegisterProducer
+    | DeleteProducer
+)
+
+
+# --- queries: answered from an image ---------------------------------------------------------------------------------
+
+
+class ListBrokers(msgspec.Struct, frozen=True, gc=False):
+    """BROKER LIST; `after`: the key that ended the last page."""
+
+    fenced: bool | None = None
+    limit: int = 1000
+    after: str | None = None
+
+
+class ShowBroker(msgspec.Struct, frozen=True, gc=False):
+    id: int
+
+
+class ListTopics(msgspec.Struct, frozen=True, gc=False):
+    """TOPIC LIST; `match` is a glob (`fnmatch`, case-sensitive)."""
+
+    match: str | None = None
+    limit: int = 1000
+    after: str | None = None
+
+
+class ShowTopic(msgspec.Struct, frozen=True, gc=False):
+    """TOPIC SHOW: a topic's partitions, paged by partition number."""
+
+    name: str
+    limit: int = 1000
+    after: str | None = None
+
+
+class ListPartitions(msgspec.Struct, frozen=True, gc=False):
+    """PARTITION LIST; keys of pages are `topic:partition`."""
+
+    topic: str | None = None
+    broker: int | None = None
+    leaderless: bool = False
+    under_replicated: bool = False
+    limit: int = 1000
+    after: str | None = None
+
+
+class GetConfigs(msgspec.Struct, frozen=True, gc=False):
+    entity: Entity
+
+
+class ListFeatures(msgspec.Struct, frozen=True, gc=False):
+    pass
+
+
+class ListProducers(msgspec.Struct, frozen=True, gc=False):
+    limit: int = 1000
+    after: str | None = None
+
+
+class ShowProducer(msgspec.Struct, frozen=True, gc=False):
+    id: int
+
+
+class FetchChanges(msgspec.Struct, frozen=True, gc=False):
+    """FETCH and VIEW. `since` is an exclusive end, as a read's `offset=`: what changed at or past it; None: everything.
+
+    `view`: brokers, topics and partitions only. `wait_ms` and `broker` are the service's business, not the image's.
+    """
+
+    since: int | None
+    limit: int = 1000
+    wait_ms: int = 0
+    broker: int | None = None
+    epoch: int | None = None
+    view: bool = False
+
+
+Query: TypeAlias = (
+    GetConfigs
+    | ShowTopic
+    | ListTopics
+    | ListPartitions
+    | ListBrokers
+    | ShowBroker
+    | ListFeatures
+    | ListProducers
+    | ShowProducer
+    | FetchChanges
+)
+
+
+# --- asks of one node ------------------------------------------------------------------------------------------------
+
+
+class ShowStatus(msgspec.Struct, frozen=True, gc=False):
+    """STATUS: what this node knows of itself, at once."""
+
+
+class ShowHealth(msgspec.Struct, frozen=True, gc=False):
+    """HEALTH: would a write sent here now commit? Confirmed through the leader and a majority, within 1 s."""
+
+
+class ShowQuorum(msgspec.Struct, frozen=True, gc=False):
+    """QUORUM SHOW: the leader's view of voters and observers."""
+
+
+class TransferLeadership(msgspec.Struct, frozen=True, gc=False):
+    """QUORUM TRANSFER. `to` None: the voter furthest on."""
+
+    to: int | None = None
+
+
+class ReadLog(msgspec.Struct, frozen=True, gc=False):
+    """LOG: committed records from `start` (an offset), at most `limit`."""
+
+    start: int
+    limit: int = 1000
+
+
+class CreateSnapshot(msgspec.Struct, frozen=True, gc=False):
+    wait: bool = False
+
+
+class ListSnapshots(msgspec.Struct, frozen=True, gc=False):
+    pass
+
+
+class VerifySnapshot(msgspec.Struct, frozen=True, gc=False):
+    """SNAPSHOT VERIFY: read it whole, fold it, compare with the state at its offset where that is known. `id` as SNAPSHOT LIST shows it."""
+
+    id: str
+
+
+NodeAsk: TypeAlias = (
+    ShowStatus
+    | ShowHealth
+    | ShowQuorum
+    | TransferLeadership
+    | ReadLog
+    | CreateSnapshot
+    | ListSnapshots
+    | VerifySnapshot
+)
+
+
+# --- how it is asked, and what comes back ----------------------------------------------------------------------------
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Who asks, and why: kept with the records (records.md §8). "" where nothing was said."""
+
+    client: str = ""
+    address: str = ""
+    request: str = ""
+    by: str = ""
+    reason: str = ""
+
+
+NO_ORIGIN = Origin()
+
+
+class Options(msgspec.Struct, frozen=True, gc=False):
+    """What all commands share (line-protocol.md §3).
+
+    `read` is "fresh" (linearizable), "local"; `min_offset` is a write's `offset=` (an inclusive offset that must be
+    applied), `at_offset` an exclusive end in the past. `if_offset`: refuse if the entity changed at or after it.
+    """
+
+    timeout_ms: int = 5000
+    forward: bool = True
+    check: bool = False
+    if_offset: int | None = None
+    read: str = "fresh"
+    min_offset: int | None = None
+    at_offset: int | None = None
+
+
+DEFAULT_OPTIONS = Options()
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """One command as one client asked it. `line` is its text without tag, for forwarding: opaque here."""
+
+    command: Command | Query | NodeAsk
+    line: bytes = b""
+    origin: Origin = NO_ORIGIN
+    options: Options = DEFAULT_OPTIONS
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One data line: `- kind key=value …`. Kind "text" is a line for people, its words in `pairs["text"]`."""
+
+    kind: str
+    pairs: Pairs
+
+
+class Answer(msgspec.Struct, gc=False):
+    """An `OK`. `pairs` are those of its line in order, `offset=` included where there is one; `rows` come before it."""
+
+    pairs: Pairs
+    rows: Sequence[Row] = ()
+
+
+Result: TypeAlias = Answer | RefusedError
