@@ -1,0 +1,253 @@
+"""Lines to commands, and the two ways of reading them held to the same answers."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yakt.errors import RefusedError
+from yakt.line import asks
+from yakt.line.declarations import COMMANDS
+from yakt.line.grammar import is_plain, line_of_arguments, parse, parse_forwarded
+from yakt.line.registry import CommandSpec
+from yakt.line.replies import format_reply
+from yakt.line.words import LINE_SIZE_MAX
+from yakt.metadata import commands as c
+
+ORIGIN = c.Origin("me", "127.0.0.1:5")
+
+
+def asked(line: str) -> c.Asked:
+    request = parse(line.encode(), ORIGIN)
+    assert request is not None
+    assert isinstance(request.ask, c.Asked), format_reply(request.ask) if isinstance(request.ask, RefusedError) else ""
+    return request.ask
+
+
+def refused(line: str) -> str:
+    request = parse(line.encode(), ORIGIN)
+    assert request is not None
+    assert isinstance(request.ask, RefusedError)
+    return format_reply(request.ask, request.tag)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("status", c.ShowStatus()),
+        ("HEALTH", c.ShowHealth()),
+        ("QUORUM SHOW", c.ShowQuorum()),
+        ("QUORUM TRANSFER to=2", c.TransferLeadership(2)),
+        ("QUORUM TRANSFER", c.TransferLeadership()),
+        ("BROKER REGISTER 1 host=b1.local port=9092 rack=r1", c.RegisterBroker(1, "b1.local", 9092, "r1")),
+        (
+            "BROKER REGISTER 1 host=h port=1 protocol=SSL incarnation=AAAAAAAAAAAAAAAAAAAAAQ session=60000",
+            c.RegisterBroker(1, "h", 1, None, "SSL", bytes(15) + b"\x01", 60000),
+        ),
+        ("BROKER HEARTBEAT 3 epoch=99", c.HeartbeatBroker(3, 99)),
+        ("BROKER HEARTBEAT 3 at=7 fence=true shutdown=false", c.HeartbeatBroker(3, None, 7, True, False)),
+        ('BROKER CHANGE 1 host=h rack=""', c.ChangeBroker(1, "h", None, None, "")),
+        ("BROKER UNREGISTER 1", c.UnregisterBroker(1)),
+        ("BROKER FENCE 1", c.FenceBroker(1)),
+        ("BROKER LIST fenced=true limit=5 after=1", c.ListBrokers(True, 5, "1")),
+        ("BROKER SHOW 1", c.ShowBroker(1)),
+        (
+            "TOPIC CREATE 007 partitions=3 replication=2 config.retention.ms=5 config.a=",
+            c.CreateTopic("007", 3, 2, None, (("retention.ms", "5"), ("a", ""))),
+        ),
+        ("TOPIC CREATE true assignment=[[1,2],[2,1]]", c.CreateTopic("true", assignment=((1, 2), (2, 1)))),
+        ('TOPIC DELETE "a b"', c.DeleteTopic("a b")),
+        ("TOPIC LIST match=a*", c.ListTopics("a*")),
+        ("TOPIC SHOW x limit=1 after=3", c.ShowTopic("x", 1, "3")),
+        ("PARTITION ADD x count=12", c.AddPartitions("x", 12)),
+        (
+            "PARTITION LIST topic=x broker=1 leaderless=true under-replicated=true",
+            c.ListPartitions("x", 1, True, True),
+        ),
+        ("CONFIG SET broker/ a.b=c,d e=", c.SetConfigs(c.Entity("broker", ""), (("a.b", "c,d"), ("e", "")))),
+        ("CONFIG SET broker/007 a=1", c.SetConfigs(c.Entity("broker", "7"), (("a", "1"),))),
+        ("CONFIG SET group/x match=a m=b", c.SetConfigs(c.Entity("group", "x"), (("match", "a"), ("m", "b")))),
+        ("CONFIG GET group/g/h", c.GetConfigs(c.Entity("group", "g/h"))),
+        ("CONFIG DELETE topic/x a b", c.DeleteConfigs(c.Entity("topic", "x"), ("a", "b"))),
+        ("FEATURE LIST", c.ListFeatures()),
+        ("PID ALLOC broker=1 epoch=5", c.AllocateProducerIds(1, 5)),
+        ("PRODUCER REGISTER broker=1 epoch=5 producer=9", c.RegisterProducer(1, 5, 9)),
+        ("PRODUCER LIST", c.ListProducers()),
+        ("PRODUCER SHOW 9", c.ShowProducer(9)),
+        ("PRODUCER DELETE 9", c.DeleteProducer(9)),
+        ("FETCH since=7 limit=2 wait=50 broker=1 epoch=3", c.FetchChanges(7, 2, 50, 1, 3)),
+        ("FETCH", c.FetchChanges(None)),
+        ("VIEW since=7", c.FetchChanges(7, view=True)),
+        ("LOG from=3 limit=10", c.ReadLog(3, 10)),
+        ("SNAPSHOT CREATE wait=true", c.CreateSnapshot(True)),
+        ("SNAPSHOT LIST", c.ListSnapshots()),
+        ("SNAPSHOT VERIFY 00-1", c.VerifySnapshot("00-1")),
+    ],
+)  # fmt: skip
+def test_commands(line: str, command: object) -> None:
+    found = asked(line)
+    assert found.command == command
+    assert found.line == line.encode()
+    assert found.origin == ORIGIN
+    assert found.options == c.DEFAULT_OPTIONS
+    assert asked(line.replace(line.split()[0], line.split()[0].lower(), 1)).command == command
+
+
+@pytest.mark.parametrize(
+    ("line", "ask"),
+    [
+        ("HELLO", asks.Hello()),
+        ("HELLO 1 client=x format=json", asks.Hello("x", "json")),
+        ("PING", asks.Ping()),
+        ("?", asks.Help()),
+        ("HELP topic create", asks.Help(("TOPIC", "CREATE"))),
+        ("quit", asks.Quit()),
+        ("WATCH", asks.Watch()),
+        ("WATCH since=7 kind=topic match=a* say=true", asks.Watch(7, "topic", "a*", True)),
+        ("UNWATCH", asks.Unwatch()),
+        ("UNWATCH w", asks.Unwatch("w")),
+        ("ruok", asks.ZooKeeperWord("ruok")),
+    ],
+)
+def test_asks_of_the_connection(line: str, ask: object) -> None:
+    request = parse(line.encode())
+    assert request is not None
+    assert request.ask == ask
+
+
+def test_shared_options() -> None:
+    found = asked('@t TOPIC DELETE x timeout=5 forward=false check=true if-offset=3 request=r1 by=ann reason="no use"')
+    assert found.options == c.Options(timeout_ms=5, forward=False, check=True, if_offset=3)
+    assert found.origin == c.Origin("me", "127.0.0.1:5", "r1", "ann", "no use")
+    assert (
+        found.line == b'TOPIC DELETE x timeout=5 forward=false check=true if-offset=3 request=r1 by=ann reason="no use"'
+    )
+    assert asked("TOPIC LIST read=local min=4 at=5 timeout=0").options == c.Options(
+        timeout_ms=0, read="local", min_offset=4, at_offset=5
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("TOPIC CREAT x", 'ERR UNKNOWN_COMMAND command="TOPIC CREAT" did-you-mean="TOPIC CREATE" '),
+        ("topics list", "ERR UNKNOWN_COMMAND command=TOPICS did-you-mean=\"TOPIC LIST\" "),
+        ("CREATE TOPIC x", 'ERR UNKNOWN_COMMAND command=CREATE did-you-mean="TOPIC CREATE" '),
+        ("PIGN", "ERR UNKNOWN_COMMAND command=PIGN did-you-mean=PING "),
+        ("@t TOPIC", "@t ERR UNKNOWN_COMMAND command=TOPIC msg=\"TOPIC what? TOPIC CREATE, "),
+        ("EXPLAIN write", "ERR UNKNOWN_COMMAND command=EXPLAIN "),
+        ("QUORUM ADD id=1", 'ERR UNKNOWN_COMMAND command="QUORUM ADD" '),
+        ('"" x', 'ERR UNKNOWN_COMMAND command="" '),
+        ("a=b", 'ERR UNKNOWN_COMMAND command="" '),
+        ("@t", '@t ERR UNKNOWN_COMMAND command="" '),
+        ("TOPIC CREATE", "ERR BAD_ARGUMENT key=name "),
+        ("TOPIC CREATE x y", "ERR BAD_ARGUMENT key=y "),
+        ("TOPIC CREATE x partitons=3", "ERR BAD_ARGUMENT key=partitons did-you-mean=partitions "),
+        ("TOPIC CREATE x retention.ms=3", "ERR BAD_ARGUMENT key=retention.ms did-you-mean=config.retention.ms "),
+        ("TOPIC CREATE x partitions=three", "ERR BAD_ARGUMENT key=partitions "),
+        ("TOPIC CREATE x partitions=12345678901234567890", "ERR BAD_ARGUMENT key=partitions "),
+        ("TOPIC CREATE x partitions=[1]", "ERR BAD_ARGUMENT key=partitions "),
+        ("TOPIC CREATE x assignment=[[1,true]]", "ERR BAD_ARGUMENT key=assignment "),
+        ("TOPIC CREATE x assignment=[[1]] replication=1", "ERR BAD_ARGUMENT key=assignment "),
+        ("TOPIC LIST limit=10001", "ERR BAD_ARGUMENT key=limit "),
+        ("TOPIC LIST limit=0", "ERR BAD_ARGUMENT key=limit "),
+        ("TOPIC LIST at=-1", "ERR BAD_ARGUMENT key=at "),
+        ("TOPIC LIST by=x", "ERR BAD_ARGUMENT key=by "),
+        ("TOPIC DELETE x check=yes", "ERR BAD_ARGUMENT key=check "),
+        ("TOPIC DELETE x request=" + "r" * 129, "ERR BAD_ARGUMENT key=request "),
+        ("TOPIC DELETE x reason=" + "é" * 513, "ERR BAD_ARGUMENT key=reason "),
+        ("TOPIC DELETE {}", "ERR BAD_ARGUMENT key=name "),
+        ("BROKER REGISTER 1 port=1", "ERR BAD_ARGUMENT key=host "),
+        ("BROKER SHOW 2147483648", "ERR BAD_ARGUMENT key=id "),
+        ("BROKER REGISTER 1 host=h port=1 incarnation=x", "ERR BAD_ARGUMENT key=incarnation "),
+        ("CONFIG SET topic/x", "ERR BAD_ARGUMENT key=KEY "),
+        ("CONFIG SET topics/x a=1", "ERR BAD_ARGUMENT key=entity "),
+        ("CONFIG SET topic/ a=1", "ERR BAD_ARGUMENT key=entity "),
+        ("CONFIG SET broker/x a=1", "ERR BAD_ARGUMENT key=entity "),
+        ("CONFIG DELETE topic/x", "ERR BAD_ARGUMENT key=KEY "),
+        ("HELLO 2", "ERR BAD_ARGUMENT key=version "),
+        ("PING x", "ERR BAD_ARGUMENT key=x "),
+        ("@u " + "x" * LINE_SIZE_MAX, "ERR LINE_TOO_LONG "),
+    ],
+)  # fmt: skip
+def test_refusals(line: str, reply: str) -> None:
+    found = refused(line)
+    assert found.startswith(reply)
+    assert found.endswith(" retry=false applied=no\n")
+
+
+@pytest.mark.parametrize("line", ["", " \t ", "\r", "# TOPIC DELETE x", "  #"])
+def test_blank_lines_and_comments(line: str) -> None:
+    assert parse(line.encode()) is None
+
+
+def test_a_carriage_return_is_ignored() -> None:
+    request = parse(b"TOPIC DELETE x\r")
+    assert request is not None
+    assert isinstance(request.ask, c.Asked)
+    assert request.ask.command == c.DeleteTopic("x")
+    assert request.ask.line == b"TOPIC DELETE x"
+
+
+_PLAIN_WORDS = st.sampled_from(
+    [
+        *("CONFIG", "SET", "GET", "config", "topic/x", "client-metrics/a", "broker/1", "broker/", "group/", "topic"),
+        *("a=1", "metrics=x", "timeout=5", "request=r", "limit=3", "a.b=", "=", "1=2", "x==y", "", "@t", "#", "é=1"),
+    ]
+)
+
+
+@given(st.lists(_PLAIN_WORDS, max_size=7))
+def test_the_short_way_and_the_general_way_agree(words: list[str]) -> None:
+    line = " ".join(words).encode()
+    assert _comparable(parse(line, ORIGIN, plain=is_plain(line))) == _comparable(parse(line, ORIGIN))
+
+
+def _comparable(request: object) -> object:
+    ask = getattr(request, "ask", None)
+    return (getattr(request, "tag", None), format_reply(ask)) if isinstance(ask, RefusedError) else request
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n"), max_size=40))
+def test_any_line_is_read_without_an_exception(text: str) -> None:
+    for line in (text.encode(), b"CONFIG SET topic/x a=" + text.encode(), b"@t TOPIC CREATE " + text.encode()):
+        request = parse(line, ORIGIN, plain=is_plain(line))
+        if request is not None and isinstance(request.ask, c.Asked):
+            assert parse(request.ask.line, ORIGIN) == msgspec.structs.replace(request, tag="")
+
+
+@pytest.mark.parametrize("spec", list(COMMANDS), ids=lambda spec: spec.name)
+def test_each_line_cut_short_is_refused_or_a_command(spec: CommandSpec) -> None:
+    for line in [spec.usage, *(example.line for example in spec.examples)]:
+        for end in range(len(line)):
+            parse(line[:end].encode())
+
+
+@pytest.mark.parametrize("spec", list(COMMANDS), ids=lambda spec: spec.name)
+def test_examples_are_commands(spec: CommandSpec) -> None:
+    for example in spec.examples:
+        request = parse(example.line.encode())
+        assert request is not None
+        assert not isinstance(request.ask, RefusedError), format_reply(request.ask)
+    assert spec.text.endswith(".") or spec.text.endswith("?")
+
+
+def test_a_forwarded_line_is_a_command() -> None:
+    assert parse_forwarded(b"TOPIC DELETE x", ORIGIN).command == c.DeleteTopic("x")
+    for line in (b"PING", b"", b"TOPIC DELETE", b"\xff"):
+        with pytest.raises(RefusedError):
+            parse_forwarded(line, ORIGIN)
+
+
+@given(st.lists(st.text(alphabet=st.characters(codec="utf-8")) | st.from_regex(r"[a-z.]{1,5}=.{0,9}", fullmatch=True)))
+def test_arguments_of_a_shell_become_one_line(arguments: list[str]) -> None:
+    request = parse(line_of_arguments(["TOPIC", "LIST", *arguments]).encode())
+    assert request is not None
+    assert not (isinstance(request.ask, RefusedError) and request.ask.code in ("UNKNOWN_COMMAND",))
+
+
+def test_arguments_are_quoted_where_they_must_be() -> None:
+    line = line_of_arguments(
+        ["topic", "create", "x", "reason=two words", "assignment=[[1,2]]", "by=", 'config.a="', "b c"]
+    )
+    assert line == 'topic create x reason="two words" assignment=[[1,2]] by= config.a="\\"" "b c"'
