@@ -299,6 +299,16 @@ def test_unknown_tagged_fields_are_skipped() -> None:
     assert decode("ReadIndex request", later) == value("ReadIndex request")
 
 
+def test_one_request_forwards_so_many_lines_and_no_more() -> None:
+    def payload(count: int) -> bytes:
+        request = ForwardRequest(client="c", address="a", timeout_ms=1, lines=(b"",) * count)
+        return b"".join(codec.encode(Api.FORWARD, request, 1, PROTOCOL))[4:]
+
+    codec.decode(payload(codec.FORWARD_LINES_MAX), PROTOCOL)
+    with pytest.raises(CodecError, match="at most 4096"):
+        codec.decode(payload(codec.FORWARD_LINES_MAX + 1), PROTOCOL)
+
+
 def test_a_stranger_is_told_apart_by_the_magic() -> None:
     with pytest.raises(CodecError, match="no peer of a YAKt quorum"):
         codec.decode_hello(b"SSH-2.0-OpenSSH")

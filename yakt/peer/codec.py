@@ -101,6 +101,7 @@ _RECORDS = MAPPED(_NO_BYTES, lambda _: b"", lambda _: ())
 _DATA = MAPPED(_NO_BYTES, lambda _: b"", lambda _: b"")
 _NODE_ID = OPTIONAL(INT32)
 _POINT = struct_of(OffsetAndEpoch, epoch=INT32, offset=INT64)
+_LINES = MAPPED(ARRAY(BYTES), lambda lines: lines, lambda lines: _few(lines))
 _REPLICA = struct_of(ReplicaKey, id=INT32, directory_id=UUID)
 _FEATURE = struct_of(Feature, name=STRING, min_level=INT16, max_level=INT16)
 
@@ -184,7 +185,7 @@ END_QUORUM_EPOCH_REQUEST = struct_of(
 QUORUM_EPOCH_RESPONSE = struct_of(QuorumEpochResponse, error=_ERROR, leader_id=_NODE_ID, epoch=INT32)
 READ_INDEX_REQUEST = struct_of(ReadIndexRequest, epoch=INT32)
 READ_INDEX_RESPONSE = struct_of(ReadIndexResponse, error=_ERROR, leader_id=_NODE_ID, epoch=INT32, offset=INT64)
-FORWARD_REQUEST = struct_of(ForwardRequest, client=STRING, address=STRING, timeout_ms=INT32, lines=ARRAY(BYTES))
+FORWARD_REQUEST = struct_of(ForwardRequest, client=STRING, address=STRING, timeout_ms=INT32, lines=_LINES)
 FORWARD_RESPONSE = struct_of(
     ForwardResponse,
     results=ARRAY(struct_of(ForwardResult, text=BYTES, offset=OPTIONAL(INT64), epoch=OPTIONAL(INT32))),
@@ -293,6 +294,12 @@ def decode_hello(payload: bytes) -> Identity:
 def decode_welcome(payload: bytes) -> Welcome:
     """What an acceptor's first frame says. Raises CodecError."""
     return _decode_first_frame(_WELCOME, payload)
+
+
+def _few(lines: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    if len(lines) > FORWARD_LINES_MAX:
+        raise ValueError(f"{len(lines)} lines in one request, at most {FORWARD_LINES_MAX}")
+    return lines
 
 
 def _first_frame(payload: bytes) -> bytes:

@@ -142,11 +142,13 @@ class Connection:
         while data := await self._stream.receive_some(_RECEIVE_SIZE):
             self._heard = trio.current_time()
             try:
-                for payload in _decode(decoder.feed, bytes(data)):
+                for payload in decoder.feed(bytes(data)):
                     self._take(payload)
-            finally:
-                self._turn_ended()
-        self.close("it hung up")
+            except RemoteProtocolError:
+                self._turn_ended()  # what came before the fault was handed over; any other error stops the node
+                raise
+            self._turn_ended()
+        self.close("it hung up inside a frame" if decoder.pending else "it hung up")
 
     def _take(self, payload: bytes) -> None:
         frame = _decode(partial(codec.decode, protocol=self.protocol), payload)
@@ -175,6 +177,7 @@ class Connection:
                     await self._stream.send_all(chunk)
                 if in_time.cancelled_caught:
                     self.close(f"it took nothing for {self._patience.progress_s:g} s")
+                    return
             else:
                 self._outbox_filled = trio.Event()
                 await self._outbox_filled.wait()
