@@ -274,6 +274,7 @@ class Links:
             member.trouble = await connection.run()
         finally:
             member.dialled = None
+            member.reached_us = trio.Event()  # that it dialled us while the link stood says nothing about now
         self._say(logger.warning, f"lost {peer.node_id}", "peer lost", peer=peer.node_id, reason=member.trouble)
         self._events.link_lost(peer.node_id)
         self._events.turn_ended()
