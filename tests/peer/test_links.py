@@ -11,6 +11,7 @@ import structlog
 import trio
 import trio.testing
 
+from yakt.address import Address
 from yakt.errors import StorageError
 from yakt.ids import Epoch, NodeId, Offset, ReplicaKey, Uuid
 from yakt.peer import codec
@@ -489,7 +490,9 @@ async def test_a_failed_disk_stops_the_links(autojump_clock: trio.testing.MockCl
 
 async def test_three_nodes_on_real_sockets() -> None:
     listeners = {node: (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for node in (1, 2, 3)}
-    dials = {node: dial_tcp("127.0.0.1", listener.socket.getsockname()[1]) for node, listener in listeners.items()}
+    dials = {
+        node: dial_tcp(Address("127.0.0.1", listener.socket.getsockname()[1])) for node, listener in listeners.items()
+    }
     nodes = {
         node: Node(identity(node), {other: dial for other, dial in dials.items() if other != node}) for node in dials
     }
@@ -515,7 +518,7 @@ async def test_nobody_at_a_real_address_is_one_clear_line() -> None:
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    node = Node(identity(1), {2: dial_tcp("127.0.0.1", port)})
+    node = Node(identity(1), {2: dial_tcp(Address("127.0.0.1", port))})
     with captured_lines() as lines, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(node.links.run, [Network().listen(1)])

@@ -90,6 +90,17 @@ def test_the_number_of_frames_is_bounded_too() -> None:
     assert taken <= FRAMES_MAX + 1
 
 
+def test_what_is_to_be_joined_waits_and_so_does_what_follows() -> None:
+    kernel = Kernel(100)
+    outbox = Outbox(1000, kernel.write)
+    outbox.put([b"one"], join=True)
+    outbox.put([b"two"], join=True)
+    outbox.put([b"three"])
+    assert kernel.taken == b""
+    assert outbox.take() == b"onetwothree"
+    assert drain(outbox) == b""
+
+
 def test_a_broken_socket_is_the_callers_to_know() -> None:
     def write(_pieces: Sequence[Piece]) -> int:
         raise BrokenPipeError

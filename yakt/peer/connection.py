@@ -3,8 +3,7 @@
 Knows bytes, time and silence; what the messages mean is for whoever is given them.
 """
 
-import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -14,13 +13,13 @@ import trio
 from yakt.errors import CodecError, RemoteProtocolError
 from yakt.ids import NodeId
 from yakt.peer import codec
+from yakt.peer.direct import direct_write, receiver
 from yakt.peer.messages import Identity, PeerMessage, PeerRequest, PeerResponse, Ping, Pong, Welcome
-from yakt.peer.outbox import Outbox, Piece, Write
+from yakt.peer.outbox import Outbox
 from yakt.wire.frame import FrameDecoder
 
 T = TypeVar("T")
 
-_RECEIVE_SIZE = 64 * 1024
 _OWED_MAX = 256
 
 
@@ -71,7 +70,7 @@ class Connection:
         self._patience = patience
         self._receive = receive
         self._turn_ended = turn_ended
-        self._outbox = Outbox(patience.outbox_bytes, _direct_write(stream))
+        self._outbox = Outbox(patience.outbox_bytes, direct_write(stream))
         self._outbox_filled = trio.Event()
         self._scope = trio.CancelScope()
         self._heard = trio.current_time()
@@ -103,7 +102,7 @@ class Connection:
             return False
         pieces = codec.encode(api, message, correlation, self.protocol)
         try:
-            sent = self._outbox.put(pieces, bulk=api is codec.Api.FETCH_SNAPSHOT)
+            sent = self._outbox.put(pieces, bulk=api is codec.Api.FETCH_SNAPSHOT, join=api is codec.Api.FORWARD)
         except OSError as exc:
             self.close(f"cannot send: {exc}")
             return False
@@ -139,7 +138,8 @@ class Connection:
     async def _read(self) -> None:
         # Only answers may carry log bytes, so only a dialled connection reads frames of that size.
         decoder = FrameDecoder(codec.RESPONSE_SIZE_MAX if self.dialled else codec.REQUEST_SIZE_MAX)
-        while data := await self._stream.receive_some(_RECEIVE_SIZE):
+        receive = receiver(self._stream)
+        while data := await receive():
             self._heard = trio.current_time()
             try:
                 for payload in decoder.feed(bytes(data)):
@@ -185,13 +185,14 @@ class Connection:
     async def _watch(self) -> None:
         while True:
             await trio.sleep_until(self._heard + self._patience.ping_after_s)
-            silent = trio.current_time() - self._heard
-            if silent >= self._patience.ping_after_s:
-                self.ask(Ping(), 0)
-                pinged = self._heard
-                await trio.sleep_until(self._heard + self._patience.silence_s)
-                if self._heard == pinged:
-                    self.close(f"nothing was heard from it for {self._patience.silence_s:g} s")
+            if trio.current_time() - self._heard < self._patience.ping_after_s:
+                continue
+            self.ask(Ping(), 0)
+            # Counted from the ping: if it was us who stood still, an answer may be waiting to be read.
+            pinged, until_then = trio.current_time(), self._heard
+            await trio.sleep_until(pinged + self._patience.silence_s - self._patience.ping_after_s)
+            if self._heard == until_then:
+                self.close(f"nothing was heard from it for {self._patience.silence_s:g} s")
 
 
 async def send_hello(stream: trio.abc.Stream, hello: Identity | Welcome) -> None:
@@ -233,18 +234,3 @@ def _decode(decode: Callable[[bytes], T], data: bytes) -> T:
         return decode(data)
     except CodecError as exc:
         raise RemoteProtocolError(str(exc)) from exc
-
-
-def _direct_write(stream: trio.abc.Stream) -> Write | None:
-    """A way to write to the kernel from within a turn, where the stream is a plain socket (hot-path.md §4.4)."""
-    if not isinstance(stream, trio.SocketStream):
-        return None
-    socket = stream.socket
-
-    def write(pieces: Sequence[Piece]) -> int:
-        try:
-            return os.writev(socket.fileno(), pieces)
-        except BlockingIOError:
-            return 0
-
-    return write

@@ -18,11 +18,13 @@ import attrs
 import structlog
 import trio
 
+from yakt.address import Address
 from yakt.errors import RemoteProtocolError
 from yakt.ids import Instant, NodeId, ReplicaKey
 from yakt.peer import codec
 from yakt.peer.complaints import Complaints
 from yakt.peer.connection import PATIENCE, Connection, Patience, receive_hello, receive_welcome, send_hello
+from yakt.peer.direct import remote_address
 from yakt.peer.hello import judge_hello, judge_welcome
 from yakt.peer.messages import (
     Addresses,
@@ -129,11 +131,11 @@ class _Handshakes:
                 del self._by_host[host]
 
 
-def dial_tcp(host: str, port: int) -> Dial:
+def dial_tcp(address: Address) -> Dial:
     """Dial a member at an address. Its name is looked up anew each time."""
 
     async def dial() -> trio.abc.Stream:
-        stream = await trio.open_tcp_stream(host, port)
+        stream = await trio.open_tcp_stream(address.host, address.port)
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
         return stream
 
@@ -384,14 +386,3 @@ def describe(exc: Exception) -> str:
     """The cause rather than the wrapper, in one line."""
     cause = exc.__cause__ if isinstance(exc, trio.BrokenResourceError) else None
     return str(cause or exc) or type(exc).__name__
-
-
-def remote_address(stream: trio.abc.Stream) -> tuple[str, str]:
-    """The host and the whole address of the other side, for people."""
-    if not isinstance(stream, trio.SocketStream):
-        return "memory", "memory"
-    try:
-        host, port = stream.socket.getpeername()[:2]
-    except OSError:  # it has gone already
-        return "unknown", "unknown"
-    return host, f"{host}:{port}"

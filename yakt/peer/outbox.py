@@ -41,11 +41,15 @@ class Outbox:
         """Nothing waits and nothing is in the writing half's hands."""
         return not self.queued and not self._writing
 
-    def put(self, pieces: Sequence[Piece], *, bulk: bool = False) -> bool:
-        """Send a frame, given in pieces, or let it wait; False if there is no room. Raises OSError as `Write` does."""
+    def put(self, pieces: Sequence[Piece], *, bulk: bool = False, join: bool = False) -> bool:
+        """Send a frame, given in pieces, or let it wait; False if there is no room. Raises OSError as `Write` does.
+
+        With `join` it waits for the writing half in any case, which sends all that waits in one go: for many small
+        frames a turn.
+        """
         size = sum(map(len, pieces))
         if self.is_idle:
-            taken = self._write(pieces[:_PIECES_MAX]) if self._write is not None else 0
+            taken = self._write(pieces[:_PIECES_MAX]) if self._write is not None and not join else 0
             if taken == size:
                 return True
             self._started.extend(_rest(pieces, taken))
