@@ -135,6 +135,8 @@ class RaftCore:
         before = quorum.role
         match event:
             case Received(source=source, message=message, correlation=correlation):
+                if quorum.unreachable and isinstance(source, int):
+                    quorum.unreachable.discard(source)
                 self._receive(effects, source, message, correlation)
             case Proposed():
                 self._propose(effects, event)
@@ -238,6 +240,8 @@ class RaftCore:
             case Follower() | Unattached() as role:
                 if now >= role.deadline:
                     if quorum.is_voter and not quorum.is_shutting_down:
+                        if isinstance(role, Follower):
+                            quorum.unreachable.add(role.leader_id)
                         vote.stand(quorum, effects)
                         return
                     role.deadline = quorum.fetch_deadline(now)
@@ -296,6 +300,7 @@ class RaftCore:
     def _open_link(self, effects: Effects, peer: NodeId, *, counts_us: bool) -> None:
         """Ask at once what would else wait for its timer."""
         quorum = self.quorum
+        quorum.unreachable.discard(peer)
         if not counts_us and not quorum.voters.by_record and not quorum.is_disowned:
             self._become_disowned(effects)
         match quorum.role:
@@ -331,6 +336,7 @@ class RaftCore:
             if isinstance(role, Leader):
                 role.parked.pop(source, None)
             return
+        quorum.unreachable.add(source)
         match role:
             case Follower() | Unattached():
                 if role.asked is not None and role.asked.to == source:
@@ -392,6 +398,21 @@ class RaftCore:
     def role_name(self) -> str:
         """One of unattached, prospective, candidate, leader, follower, resigned."""
         return self.quorum.role.name
+
+    @property
+    def voter_ids(self) -> tuple[NodeId, ...]:
+        """The voter set in force, ascending."""
+        return self.quorum.voters.ids
+
+    @property
+    def can_activate(self) -> bool:
+        """Whether we lead and our own LeaderChange is committed: then everything committed before us is known."""
+        role = self.quorum.role
+        return isinstance(role, Leader) and self.quorum.known_high_watermark(role) is not None
+
+    def epoch_at(self, offset: Offset) -> Epoch | None:
+        """The epoch of the record at `offset`; None below the log start, and at or past the log end."""
+        return self.quorum.log.epoch_at(offset)
 
     @property
     def is_voter(self) -> bool:

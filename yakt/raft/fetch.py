@@ -127,7 +127,7 @@ def on_response(quorum: Quorum, effects: Effects, source: Source, response: Fetc
 
 def hear_leader(quorum: Quorum, effects: Effects, role: Follower) -> None:
     """A fetch has succeeded: the fetch timer starts anew."""
-    role.deadline = Instant(effects.now + quorum.config.fetch_timeout)
+    role.deadline = quorum.fetch_deadline(effects.now)
     role.hears_leader = True
     role.is_astray = False
     quorum.hurry = 0

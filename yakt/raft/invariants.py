@@ -18,7 +18,9 @@ def check(quorum: Quorum) -> None:
 
 def _check_log(quorum: Quorum) -> None:
     log = quorum.log
-    assert 0 <= log.start_offset <= log.flushed_end <= log.end_offset, "log offsets out of order"
+    # `flushed_end` may lie below the start: a snapshot is durable before all of the log below it is.
+    assert 0 <= log.start_offset <= log.end_offset, "log offsets out of order"
+    assert log.flushed_end <= log.end_offset, "durable past the log end"
     assert log.start_offset <= quorum.high_watermark <= log.end_offset, "high watermark outside the log"
     assert log.last_epoch <= quorum.epoch, f"the log is in epoch {log.last_epoch}, we in {quorum.epoch}"
     epochs = log.epochs

@@ -130,6 +130,12 @@ class Log:
                 self._starts.clear()
                 self._epochs.clear()
 
+    def epoch_at(self, offset: Offset) -> Epoch | None:
+        """The epoch of the record at `offset`; None below the log start, and at or past the log end."""
+        if not self.start_offset <= offset < self.end_offset:
+            return None
+        return self._epochs[bisect_right(self._starts, offset) - 1]
+
     def end_of_epoch(self, epoch: Epoch) -> OffsetAndEpoch:
         """Our largest epoch at or below `epoch` and its exclusive end; below all known ones, `epoch` itself,
         ending where the first known one starts (storage.md §3, rule 3)."""

@@ -107,6 +107,8 @@ class Quorum:
     is_disowned: bool = False
     """Some voter remembers another disk under our id: until a restart we neither stand nor vote (raft.md §2)."""
     is_shutting_down: bool = False
+    unreachable: set[NodeId] = attrs.Factory(set)
+    """Voters not heard since their link has ended, or since a fetch to them timed out: no votes to wait for."""
     hurry: int = 0
     """Rounds of a hurried election since a leader was last heard; 0: no hurry."""
     correlation: int = 0
@@ -141,8 +143,8 @@ class Quorum:
         return Instant(now + longest * self.random())
 
     def fetch_deadline(self, now: Instant) -> Instant:
-        """A new fetch timer."""
-        return Instant(now + self.config.fetch_timeout)
+        """A new fetch timer. A little chance in it: all followers heard the same last word of a leader that hangs."""
+        return Instant(now + self.config.fetch_timeout + self.config.haste * self.random())
 
     def counts(self, replica: ReplicaKey) -> bool:
         """Whether this disk is heard as a voter."""

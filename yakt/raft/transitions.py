@@ -53,9 +53,24 @@ def _enter(quorum: Quorum, effects: Effects, role: Role, election: Election) -> 
     if was_leader:
         effects.add(ChangeLeader(*tell))
     if election != before:
-        effects.add(SaveElection(election.epoch, election.leader_id, election.voted))
+        _save(effects, election)
     if not was_leader and tell != told:
         effects.add(ChangeLeader(*tell))
+
+
+def _save(effects: Effects, election: Election) -> None:
+    """Make the election durable: with one write a step, unless something left the node since the last."""
+    save = SaveElection(election.epoch, election.leader_id, election.voted)
+    for index in range(len(effects.in_order) - 1, -1, -1):
+        match effects.in_order[index]:
+            case SaveElection():
+                effects.in_order[index] = save
+                return
+            case ChangeLeader():
+                pass
+            case _:
+                break
+    effects.add(save)
 
 
 def begin(quorum: Quorum, effects: Effects) -> None:

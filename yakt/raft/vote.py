@@ -135,7 +135,9 @@ def count(quorum: Quorum, effects: Effects) -> None:
 
 
 def _is_lost(quorum: Quorum, role: Prospective | Candidate) -> bool:
-    return len(quorum.voters.ids) - len(role.rejected) < quorum.voters.majority
+    """Not even all who can still be reached would make a majority."""
+    out = role.rejected | (quorum.unreachable - role.granted)
+    return len(quorum.voters.ids) - len(out.intersection(quorum.voters.ids)) < quorum.voters.majority
 
 
 def on_timer(quorum: Quorum, effects: Effects, role: Prospective | Candidate) -> None:
