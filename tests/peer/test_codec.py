@@ -305,7 +305,7 @@ def test_one_request_forwards_so_many_lines_and_no_more() -> None:
         return b"".join(codec.encode(Api.FORWARD, request, 1, PROTOCOL))[4:]
 
     codec.decode(payload(codec.FORWARD_LINES_MAX), PROTOCOL)
-    with pytest.raises(CodecError, match="at most 4096"):
+    with pytest.raises(CodecError, match="at most 16384"):
         codec.decode(payload(codec.FORWARD_LINES_MAX + 1), PROTOCOL)
 
 

@@ -102,7 +102,8 @@ async def test_an_answer_needs_a_question_on_this_very_connection(autojump_clock
         nursery.cancel_scope.cancel()
 
 
-async def test_what_is_owed_is_bounded(autojump_clock: trio.testing.MockClock) -> None:
+async def test_what_is_owed_is_bounded(autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yakt.peer.connection.OWED_MAX", 256)
     here, there = trio.testing.memory_stream_pair()
     answerer = side(there, dialled=False)
     async with trio.open_nursery() as nursery:

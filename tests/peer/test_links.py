@@ -11,7 +11,6 @@ import structlog
 import trio
 import trio.testing
 
-from yakt.address import Address
 from yakt.errors import StorageError
 from yakt.ids import Epoch, NodeId, Offset, ReplicaKey, Uuid
 from yakt.peer import codec
@@ -208,10 +207,44 @@ async def test_commands_are_forwarded_and_answered_once_decided(autojump_clock: 
         nursery.cancel_scope.cancel()
 
 
+async def test_an_answer_that_finds_no_room_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    network = Network()
+    one, two = pair(network, identity(1), identity(2))
+    request = ForwardRequest(client="shell", address="a", timeout_ms=5000, lines=(b"SET a b",))
+    async with trio.open_nursery() as nursery:
+        start(nursery, network, one, two)
+        await quiet()
+        for correlation in range(3):
+            assert one.links.forward(NodeId(2), request, correlation)
+        await quiet()
+        for reply in two.replies:  # one after the other, and nobody gets to send: more than the outbox holds
+            reply(ForwardResponse((ForwardResult(bytes(8 * 1024 * 1024 + 1)),)))
+        await quiet()
+        assert one.told[-1] == ("link lost", 2)
+        nursery.cancel_scope.cancel()
+
+
+async def test_as_many_results_as_lines(autojump_clock: trio.testing.MockClock) -> None:
+    network = Network()
+    one, two = pair(network, identity(1), identity(2))
+    request = ForwardRequest(client="shell", address="a", timeout_ms=5000, lines=(b"SET a b", b"PID ALLOC 1"))
+    with captured_lines() as lines:
+        async with trio.open_nursery() as nursery:
+            start(nursery, network, one, two)
+            await quiet()
+            assert one.links.forward(NodeId(2), request, 1)
+            await quiet()
+            two.replies[0](ForwardResponse((ForwardResult(b"OK"),)))
+            await quiet()
+            assert one.told[-1] == ("link lost", 2)
+            assert "1 results for 2 forwarded lines" in lines[-2]["reason"]
+            nursery.cancel_scope.cancel()
+
+
 def test_what_one_request_may_forward() -> None:
     node = Node(identity(1), {})
-    with pytest.raises(ValueError, match="4097 lines"):
-        node.links.forward(NodeId(2), ForwardRequest(client="", address="", timeout_ms=1, lines=(b"x",) * 4097), 1)
+    with pytest.raises(ValueError, match="16385 lines"):
+        node.links.forward(NodeId(2), ForwardRequest(client="", address="", timeout_ms=1, lines=(b"x",) * 16385), 1)
     with pytest.raises(ValueError, match="bytes in one request"):
         node.links.forward(NodeId(2), ForwardRequest(client="", address="", timeout_ms=1, lines=(bytes(2**20),)), 1)
     largest = ForwardRequest(client="c" * 1000, address="a" * 1000, timeout_ms=1, lines=(bytes(1040000),))
@@ -490,9 +523,7 @@ async def test_a_failed_disk_stops_the_links(autojump_clock: trio.testing.MockCl
 
 async def test_three_nodes_on_real_sockets() -> None:
     listeners = {node: (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for node in (1, 2, 3)}
-    dials = {
-        node: dial_tcp(Address("127.0.0.1", listener.socket.getsockname()[1])) for node, listener in listeners.items()
-    }
+    dials = {node: dial_tcp("127.0.0.1", listener.socket.getsockname()[1]) for node, listener in listeners.items()}
     nodes = {
         node: Node(identity(node), {other: dial for other, dial in dials.items() if other != node}) for node in dials
     }
@@ -518,7 +549,7 @@ async def test_nobody_at_a_real_address_is_one_clear_line() -> None:
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    node = Node(identity(1), {2: dial_tcp(Address("127.0.0.1", port))})
+    node = Node(identity(1), {2: dial_tcp("127.0.0.1", port)})
     with captured_lines() as lines, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(node.links.run, [Network().listen(1)])

@@ -66,12 +66,14 @@ from yakt.wire.schema import (
 T = TypeVar("T")
 
 MAGIC = b"YAKt"
+PROTOCOL_MIN = 1
+PROTOCOL_MAX = 1
 HELLO_SIZE_MAX = 4 * 1024
 """Bytes of a first frame, its length not counted, in either direction."""
 REQUEST_SIZE_MAX = 1024 * 1024
 RESPONSE_SIZE_MAX = 9 * 1024 * 1024
 """Of answers, which may carry log bytes, or a result for each of many short lines."""
-FORWARD_LINES_MAX = 4096
+FORWARD_LINES_MAX = 16384
 FORWARD_SIZE_MAX = REQUEST_SIZE_MAX - 4096
 """What the lines of one ForwardRequest may come to, each counted with 4 bytes more than it has."""
 

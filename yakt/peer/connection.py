@@ -20,7 +20,8 @@ from yakt.wire.frame import FrameDecoder
 
 T = TypeVar("T")
 
-_OWED_MAX = 256
+OWED_MAX = 65536
+"""Requests of one peer that may wait for their answers; beyond, the oldest gets none."""
 
 
 @attrs.frozen(kw_only=True)
@@ -166,7 +167,7 @@ class Connection:
 
     def _owe(self, frame: codec.Frame) -> None:
         self._owed[frame.correlation] = frame.api
-        if len(self._owed) > _OWED_MAX:
+        if len(self._owed) > OWED_MAX:
             del self._owed[next(iter(self._owed))]
 
     async def _write(self) -> None:

@@ -8,9 +8,6 @@ from yakt.errors import RemoteProtocolError
 from yakt.ids import NodeId, ReplicaKey
 from yakt.peer.messages import Identity, Refusal, Welcome
 
-PROTOCOL_MIN = 1
-PROTOCOL_MAX = 1
-
 
 @attrs.frozen
 class Verdict:

@@ -18,7 +18,6 @@ import attrs
 import structlog
 import trio
 
-from yakt.address import Address
 from yakt.errors import RemoteProtocolError
 from yakt.ids import Instant, NodeId, ReplicaKey
 from yakt.peer import codec
@@ -50,6 +49,8 @@ HANDSHAKES_MAX = 64
 """Accepted connections whose hello is not done yet, in all …"""
 HANDSHAKES_PER_HOST_MAX = 16
 """… and from one host."""
+FORWARDED_MAX = 65536
+"""Requests forwarded to one member whose answer is still wanted; beyond, the oldest's is not."""
 
 
 class PeerEvents(Protocol):
@@ -96,6 +97,8 @@ class _Member:
     dial: Dial
     dialled: Connection | None = None
     accepted: Connection | None = None
+    forwarded: dict[int, int] = attrs.field(factory=dict)
+    """How many lines each request has that was forwarded over `dialled` and not answered, by correlation."""
     known: Identity | None = None
     """As its last hello said."""
     trouble: str | None = None
@@ -131,11 +134,11 @@ class _Handshakes:
                 del self._by_host[host]
 
 
-def dial_tcp(address: Address) -> Dial:
+def dial_tcp(host: str, port: int) -> Dial:
     """Dial a member at an address. Its name is looked up anew each time."""
 
     async def dial() -> trio.abc.Stream:
-        stream = await trio.open_tcp_stream(address.host, address.port)
+        stream = await trio.open_tcp_stream(host, port)
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
         return stream
 
@@ -186,7 +189,12 @@ class Links:
         if size > codec.FORWARD_SIZE_MAX:
             raise ValueError(f"lines of {size} bytes in one request, at most {codec.FORWARD_SIZE_MAX}")
         member = self._members.get(to)
-        return member is not None and member.dialled is not None and member.dialled.ask(request, correlation)
+        if member is None or member.dialled is None or not member.dialled.ask(request, correlation):
+            return False
+        member.forwarded[correlation] = len(request.lines)
+        if len(member.forwarded) > FORWARDED_MAX:
+            del member.forwarded[next(iter(member.forwarded))]
+        return True
 
     def addresses(self, node: NodeId) -> Addresses | None:
         """Where else `node` can be reached, as its last hello said; None if it was never met."""
@@ -276,6 +284,7 @@ class Links:
             member.trouble = await connection.run()
         finally:
             member.dialled = None
+            member.forwarded.clear()
             member.reached_us = trio.Event()  # that it dialled us while the link stood says nothing about now
         self._say(logger.warning, f"lost {peer.node_id}", "peer lost", peer=peer.node_id, reason=member.trouble)
         self._events.link_lost(peer.node_id)
@@ -360,15 +369,25 @@ class Links:
             case ForwardRequest():
 
                 def reply(response: ForwardResponse) -> None:
-                    connection.answer(response, correlation)
+                    if not connection.answer(response, correlation):
+                        # Raft asks again, a forwarded command must not: better an outcome unknown now than a long wait.
+                        connection.close("it does not take the answers to what it forwards")
 
                 self._events.forwarded(connection.node, message, reply)
             case ForwardResponse():
-                self._events.forward_answered(connection.node, message, correlation)
+                self._take_forward_answer(connection.node, message, correlation)
             case Ping() | Pong():
                 raise AssertionError("the connection keeps these to itself")
             case _:
                 self._events.received(connection.node, message, correlation)
+
+    def _take_forward_answer(self, source: NodeId, response: ForwardResponse, correlation: int) -> None:
+        lines = self._members[source].forwarded.pop(correlation, None)
+        if lines is None:
+            return
+        if lines != len(response.results):
+            raise RemoteProtocolError(f"{len(response.results)} results for {lines} forwarded lines")
+        self._events.forward_answered(source, response, correlation)
 
     def _say(self, log: Callable[..., object], about: str, event: str, **details: object) -> None:
         """Log one line about somebody, unless there was one just now."""

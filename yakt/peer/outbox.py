@@ -16,7 +16,7 @@ Write: TypeAlias = Callable[[Sequence[Piece]], int]
 
 CHUNK_SIZE = 64 * 1024
 """What the writing half sends at a time, about: its progress is watched chunk by chunk."""
-FRAMES_MAX = 1024
+FRAMES_MAX = 16384
 _PIECES_MAX = 512
 """Of one direct write; under every kernel's IOV_MAX."""
 
