@@ -12,13 +12,13 @@ import msgspec
 from yakt.errors import RefusedError
 from yakt.ids import Uuid
 
-Value: TypeAlias = "str | int | float | bool | None | Sequence[Value] | Mapping[str, Value]"
+Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 Pairs: TypeAlias = dict[str, Value]
 """Keys and values of one reply line, in the order they are shown."""
 
 
 class Entity(msgspec.Struct, frozen=True, gc=False):
-    """What a config belongs to. `kind`: topic, broker, group or client-metrics; `name` is empty for broker's cluster default."""
+    """What a config belongs to. `kind`: topic, broker, group, client-metrics; `name` "" is broker's cluster default."""
 
     kind: str
     name: str
@@ -40,7 +40,7 @@ class RegisterBroker(msgspec.Struct, frozen=True, gc=False):
 
 
 class HeartbeatBroker(msgspec.Struct, frozen=True, gc=False):
-    """BROKER HEARTBEAT. `at`: last offset applied there, inclusive; None: caught up. `epoch` None: the registered one."""
+    """BROKER HEARTBEAT. `at`: last offset applied there, inclusive; None: caught up. `epoch` None: the registered."""
 
     id: int
     epoch: int | None = None
@@ -259,7 +259,7 @@ class ListSnapshots(msgspec.Struct, frozen=True, gc=False):
 
 
 class VerifySnapshot(msgspec.Struct, frozen=True, gc=False):
-    """SNAPSHOT VERIFY: read it whole, fold it, compare with the state at its offset where that is known. `id` as SNAPSHOT LIST shows it."""
+    """SNAPSHOT VERIFY: read it whole, fold it, compare with the state at its offset where that is known."""
 
     id: str
 

@@ -1,0 +1,304 @@
+"""ActiveController: what the leader alone does.
+
+It decides on the image seen through the delta, counts offsets on from the log end, and has a deadline for what it does
+of itself (sessions that end, the image's hash).
+
+One lives for one leadership. It knows no log: what it has decided is fetched as encoded values (`take_batches`), in the
+order of their offsets, and comes back as `commit` when a majority has it.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import google_crc32c
+import msgspec
+
+from yakt.batch import BATCH_SIZE_MAX
+from yakt.errors import CodecError, RefusedError, ReplayError
+from yakt.ids import Instant, Offset, Uuid
+from yakt.metadata import codec, refusals
+from yakt.metadata.broker_control import fence_records, session_ms
+from yakt.metadata.commands import Answer, Asked, Pairs, Result, Row
+from yakt.metadata.controller import check_unchanged, decide
+from yakt.metadata.decision import METADATA_LEVEL, ControllerSettings, Decision, Stamp
+from yakt.metadata.delta import MetadataDelta
+from yakt.metadata.image import MetadataImage
+from yakt.metadata.records import AbortTransactionRecord, FeatureLevelRecord, Record
+from yakt.metadata.row_records import HASH_FORM
+from yakt.metadata.rows import RememberedRequest
+from yakt.metadata.sessions import Sessions
+from yakt.metadata.state import METADATA_VERSION
+from yakt.metadata.tables import Change
+from yakt.metadata.tags import ORIGIN, ImageHash, Origin, image_hash_record, with_origin
+
+RECORDS_MAX = 10_000
+"""Of one operation, and of one batch."""
+RECORD_OVERHEAD = 24
+"""More than Kafka's framing of one record in a batch takes."""
+BATCH_OVERHEAD = 128
+HASH_INTERVAL_S = 1.0
+TEXT_SIZE_MAX = 4096
+"""Of by, reason, client, request and address, in bytes: above the line protocol's limits, far below Kafka's."""
+
+
+class Decided(msgspec.Struct, gc=False):
+    """What came of one command. Its answer may be given once everything below `end_offset` is committed, if the epoch
+    there is still this one. `wrote`: it appended records."""
+
+    result: Result
+    end_offset: Offset
+    wrote: bool
+
+
+class ActiveController:
+    """Decides while this node leads `epoch`; `next_offset` is the log end when it began."""
+
+    def __init__(
+        self,
+        image: MetadataImage,
+        settings: ControllerSettings,
+        epoch: int,
+        next_offset: int,
+        now: Instant,
+        now_ms: int,
+        new_uuid: Callable[[], Uuid],
+        random: Callable[[], float],
+    ) -> None:
+        self.image = image
+        self.settings = settings
+        self.epoch = epoch
+        self.sessions = Sessions()
+        self.delta = MetadataDelta(image)
+        self.delta.end_offset = next_offset
+        self._stamp = Stamp(settings, self.sessions, new_uuid, random, next_offset, now, now_ms)
+        self._turn: list[list[bytes]] = []
+        """Batches not fetched yet, the last one still growing."""
+        self._batch_size = 0
+        self._hash_told = image.hash_agreed
+        self._hashes: deque[tuple[int, int]] = deque()
+        """Those written and not committed, by the offset below which they hold."""
+        self._hash_due = Instant(-math.inf)
+        self._origin: Any = None
+        self._origin_data = b""
+        for row in image.brokers.rows():
+            if not row.fenced:
+                self.sessions.touch(row.id, row.epoch, now, session_ms(row, self._stamp))
+        self._activate(now_ms)
+
+    @property
+    def end_offset(self) -> Offset:
+        """One past the last record decided: where the log will end."""
+        return Offset(self._stamp.next_offset)
+
+    @property
+    def turn_records(self) -> int:
+        """Records decided and not fetched yet."""
+        return sum(map(len, self._turn))
+
+    # --- commands
+
+    def submit(self, asked: Asked, now: Instant, now_ms: int) -> Decided:
+        """Decide one command on the latest state. Never raises for what a client did: a refusal is a result."""
+        command, origin, options = asked.command, asked.origin, asked.options
+        stamp = self._stamp
+        stamp.now, stamp.now_ms = now, now_ms
+        try:
+            if origin.request:
+                first = self._first_answer(asked)
+                if first is not None:
+                    return first
+            if options.if_offset is not None:
+                check_unchanged(self.delta, command, options.if_offset)  # type: ignore[arg-type]
+            decision = decide(self.delta, command, stamp)  # type: ignore[arg-type]
+            if options.check:
+                return self._checked(decision)
+            return self._append(decision, asked)
+        except RefusedError as refusal:
+            return Decided(refusal, self.end_offset, False)
+
+    def _append(self, decision: Decision, asked: Asked) -> Decided:
+        records, pairs, stamp = decision.records, decision.pairs, self._stamp
+        base_offset = stamp.next_offset
+        if records:
+            answer = pairs if asked.origin.request else None
+            self._write(records, self._with_origin(records, asked, answer))
+            if answer is not None:
+                self._remember(asked, answer)
+        last_offset = stamp.next_offset - 1
+        if decision.then is not None:
+            decision.then(last_offset)
+        return Decided(
+            Answer({"offset": last_offset, **pairs}), Offset(stamp.next_offset), stamp.next_offset != base_offset
+        )
+
+    def _write(self, records: Sequence[Record], first: Record) -> None:
+        """Encode once, replay strictly on the delta, and put it into the turn; all or nothing.
+
+        `first` is the first record as it is written. Raises RefusedError for more than one operation may have, and for
+        what would not fit the state: that is a fault of ours, and it must not enter the log.
+        """
+        try:
+            values = [codec.encode(first)]
+            if len(records) > 1:
+                if len(records) > RECORDS_MAX:
+                    raise refusals.policy_violation(
+                        f"{len(records)} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
+                    )
+                values += map(codec.encode, records[1:])
+            size = sum(map(len, values)) + RECORD_OVERHEAD * len(values)
+            if size > BATCH_SIZE_MAX - BATCH_OVERHEAD:
+                raise refusals.policy_violation(f"the operation has {size} bytes, {BATCH_SIZE_MAX} are allowed")
+            self.delta.replay(self._stamp.next_offset, records)
+        except (ReplayError, CodecError) as exc:
+            raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
+        turn = self._turn
+        if not turn or len(turn[-1]) + len(values) > RECORDS_MAX or self._batch_size + size > BATCH_SIZE_MAX:
+            turn.append(values)
+            self._batch_size = BATCH_OVERHEAD + size
+        else:
+            turn[-1] += values
+            self._batch_size += size
+        self._stamp.next_offset += len(values)
+
+    def _with_origin(self, records: Sequence[Record], asked: Asked, answer: Pairs | None) -> Record:
+        """The first record, marked with who asks and why."""
+        origin, count = asked.origin, len(records)
+        if origin is not self._origin:
+            for key in ("client", "address", "request", "by", "reason"):
+                if len(getattr(origin, key).encode("utf-8", "surrogatepass")) > TEXT_SIZE_MAX:
+                    raise refusals.bad_argument(key, f"{key} is longer than {TEXT_SIZE_MAX} bytes")
+        if answer is None and count == 1 and not records[0].tags:
+            if origin is not self._origin:  # a connection's commands share theirs
+                made = Origin(1, origin.client, origin.address, "", origin.by, origin.reason)
+                self._origin_data = with_origin(records[0], made).tags[-1][1]
+                self._origin = origin
+            return _tagged(records[0], self._origin_data)
+        crc = 0 if answer is None else command_crc(asked.command)
+        return with_origin(
+            records[0],
+            Origin(count, origin.client, origin.address, origin.request, origin.by, origin.reason, crc, answer),
+        )
+
+    def _first_answer(self, asked: Asked) -> Decided | None:
+        """What the same request was answered before, if it was. Raises RefusedError (CONFLICT) for another command."""
+        origin = asked.origin
+        known = self.delta.requests.get((origin.client, origin.request))
+        if known is None:
+            return None
+        if known.crc != command_crc(asked.command):
+            raise refusals.conflict(
+                f"request {origin.request} was another command, at offset {known.offset}", changed=known.offset
+            )
+        return Decided(Answer({"offset": known.offset, **known.answer}), Offset(known.offset + 1), False)
+
+    def _remember(self, asked: Asked, answer: Pairs) -> None:
+        origin = asked.origin
+        last_offset = self._stamp.next_offset - 1
+        # As a follower will read it: an answer is JSON values.
+        known = msgspec.json.decode(msgspec.json.encode(answer))
+        self.delta.requests.put(
+            (origin.client, origin.request),
+            RememberedRequest(origin.client, origin.request, command_crc(asked.command), last_offset, known),
+            last_offset,
+        )
+
+    def _checked(self, decision: Decision) -> Decided:
+        """`check=true`: what would be written, and that it would fit; nothing is."""
+        records = decision.records
+        mark, end_offset = len(self.delta), self.delta.end_offset
+        try:
+            for record in records:
+                codec.encode(record)
+            self.delta.replay(self._stamp.next_offset, records)
+        except (ReplayError, CodecError) as exc:
+            raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
+        finally:
+            self.delta.take_back(mark)
+            self.delta.end_offset = end_offset
+        if len(records) > RECORDS_MAX:
+            raise refusals.policy_violation(
+                f"{len(records)} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
+            )
+        rows = [
+            Row("record", {"kind": codec.kind_of(record), "fields": cast(Pairs, codec.plain_record(record))})
+            for record in records
+        ]
+        return Decided(Answer({"check": True, "records": len(records)}, rows), self.end_offset, False)
+
+    # --- the log's side
+
+    def take_batches(self) -> list[list[bytes]]:
+        """The values decided since the last call, by batches to seal: whole operations, each at most 8 MiB."""
+        turn, self._turn = self._turn, []
+        self._batch_size = 0
+        return turn
+
+    def commit(self, end_offset: int, leader_epoch: int, timestamp_ms: int) -> Sequence[Change]:
+        """A batch of ours, appended at `timestamp_ms`, is committed up to `end_offset`; return what is to be told.
+
+        To be called for each batch in turn: what is forgotten goes by their times.
+        """
+        image = self.image
+        image.transaction = None  # the first record of ours, if there was one open, has aborted it
+        image.begin_batch(timestamp_ms)
+        self.delta.commit(end_offset)
+        while self._hashes and self._hashes[0][0] < end_offset:
+            image.hash_agreed_offset, image.hash_agreed = self._hashes.popleft()
+        return image.end_batch(end_offset, leader_epoch)
+
+    # --- what it does of itself
+
+    @property
+    def deadline(self) -> Instant:
+        """When `on_deadline` has something to do; infinity while there is nothing."""
+        deadline = self.sessions.deadline
+        if self.delta.hash != self._hash_told and self._hash_due < deadline:
+            return self._hash_due
+        return deadline
+
+    def on_deadline(self, now: Instant, now_ms: int) -> None:
+        """Fence whose session is over; tell the image's hash. What that writes is in the turn afterwards."""
+        stamp = self._stamp
+        stamp.now, stamp.now_ms = now, now_ms
+        while (ended := self.sessions.expire(now)) is not None:
+            row = self.delta.brokers.get(ended.broker_id)
+            if row is None or row.epoch != ended.epoch or row.fenced:
+                continue
+            self._write_own(fence_records(self.delta, row, stamp), f"the session of broker {row.id} ended")
+        if self.delta.hash != self._hash_told and now >= self._hash_due:
+            self._tell_hash(now)
+
+    def _tell_hash(self, now: Instant) -> None:
+        told, record_offset = self.delta.hash, self._stamp.next_offset
+        record = image_hash_record(ImageHash(HASH_FORM, record_offset, told))
+        self._write([record], record)
+        self._hashes.append((record_offset, told))
+        self._hash_told = told
+        self._hash_due = Instant(now + HASH_INTERVAL_S)
+
+    def _write_own(self, records: list[Record], reason: str) -> None:
+        """An operation of the controller's own, in pieces where it is larger than one may be (controller.md §1)."""
+        for start in range(0, len(records), RECORDS_MAX):
+            part = records[start : start + RECORDS_MAX]
+            self._write(part, with_origin(part[0], Origin(len(part), reason=reason)))
+
+    def _activate(self, now_ms: int) -> None:
+        """First records (records.md §5): a new cluster's level, or the end of what the last leader left open."""
+        self._hash_due = Instant(self._stamp.now + HASH_INTERVAL_S)
+        if self.image.transaction is not None:
+            record = AbortTransactionRecord("Controller failover")
+            self._write_own([record], "the last leader left a transaction open")
+        if self.delta.features.get(METADATA_VERSION) is None:
+            self._write_own([FeatureLevelRecord(METADATA_VERSION, METADATA_LEVEL)], "a new cluster's first record")
+
+
+def _tagged(record: Record, data: bytes) -> Record:
+    return msgspec.structs.replace(record, tags=((ORIGIN, data),))
+
+
+def command_crc(command: object) -> int:
+    """CRC-32C of a command, without what all commands share: the same request id must bring the same one."""
+    checksum: int = google_crc32c.value(type(command).__name__.encode() + msgspec.msgpack.encode(command))
+    return checksum

@@ -1,0 +1,284 @@
+"""Decides what becomes of brokers: registration, heartbeats, fencing, leaving (controller.md §2 to §4)."""
+
+import hashlib
+from enum import Enum
+
+import msgspec
+
+from yakt.ids import Uuid, format_uuid
+from yakt.metadata import refusals
+from yakt.metadata.commands import ChangeBroker, FenceBroker, HeartbeatBroker, RegisterBroker, UnregisterBroker
+from yakt.metadata.decision import METADATA_LEVEL, Decision, Stamp, fresh_uuid
+from yakt.metadata.partition_change import lead_leaderless, remove_broker
+from yakt.metadata.records import (
+    BrokerEndpoint,
+    BrokerFeature,
+    BrokerRegistrationChangeRecord,
+    Record,
+    RegisterBrokerRecord,
+    UnregisterBrokerRecord,
+)
+from yakt.metadata.replay import PROTOCOLS, protocol_of
+from yakt.metadata.row_records import broker_record
+from yakt.metadata.rows import BrokerRow
+from yakt.metadata.sessions import Session
+from yakt.metadata.state import METADATA_VERSION, State, has_leader_on
+from yakt.metadata.tags import Registration, with_registration
+
+FEATURES = (
+    BrokerFeature("kraft.version", 0, 1),
+    BrokerFeature(METADATA_VERSION, METADATA_LEVEL, METADATA_LEVEL),
+)
+"""What a broker registered by a line supports: as YAKt does."""
+NAME_SIZE_MAX = 32_767
+ALL_APPLIED = 2**63 - 1
+"""Of a broker that does not say how far it is: caught up, whatever comes."""
+SESSION_MS_MIN = 1
+SESSION_MS_MAX = 7 * 24 * 3600 * 1000
+
+
+class _Next(Enum):
+    """What a heartbeat leaves a broker as (BrokerControlState)."""
+
+    FENCED = "fenced"
+    UNFENCED = "unfenced"
+    CONTROLLED_SHUTDOWN = "controlled shutdown"
+    SHUTDOWN_NOW = "shutdown now"
+
+
+def directory_of(cluster_id: str, broker_id: int) -> Uuid:
+    """The one log directory of a broker registered by a line: the same over incarnations. A version 4 uuid by form."""
+    made = bytearray(hashlib.sha256(f"yakt log directory\0{cluster_id}\0{broker_id}".encode()).digest()[:16])
+    made[6] = made[6] & 0x0F | 0x40
+    made[8] = made[8] & 0x3F | 0x80
+    if made[0] >> 2 == 0b111110:  # would begin with `-`
+        made[0] ^= 0x80
+    return Uuid(bytes(made))
+
+
+def find(state: State, broker_id: int, epoch: int | None = None) -> BrokerRow:
+    """The registration. Raises RefusedError: UNKNOWN_BROKER, or STALE_BROKER_EPOCH if `epoch` is another."""
+    row = state.brokers.get(broker_id)
+    if row is None:
+        raise refusals.unknown_broker(broker_id, state.end_offset, state.broker_ids())
+    if epoch is not None and epoch != row.epoch:
+        raise refusals.stale_broker_epoch(epoch, row.epoch)
+    return row
+
+
+def session_ms(row: BrokerRow, stamp: Stamp) -> int:
+    return stamp.settings.broker_session_timeout_ms if row.session_ms is None else row.session_ms
+
+
+def _check_endpoint(host: str | None, port: int | None, rack: str | None, protocol: str | None) -> None:
+    for key, text in (("host", host), ("rack", rack), ("protocol", protocol)):
+        if text is not None and len(text.encode("utf-8", "surrogatepass")) > NAME_SIZE_MAX:
+            raise refusals.invalid_request(f"{key} is longer than {NAME_SIZE_MAX} bytes", key=key)
+    if host is not None and not host:
+        raise refusals.invalid_request("host is empty", key="host")
+    if protocol is not None and not protocol:
+        raise refusals.invalid_request("protocol is empty", key="protocol")
+    if port is not None and not 0 <= port <= 65_535:
+        raise refusals.invalid_request(f"port {port} is not in 0 to 65535", key="port")
+
+
+def _end_point(host: str, port: int, protocol: str) -> BrokerEndpoint:
+    """Named as its protocol; one that Kafka does not know is recorded as PLAINTEXT (seed-api.md)."""
+    known = protocol if protocol in PROTOCOLS else "PLAINTEXT"
+    return BrokerEndpoint(known, host, port, PROTOCOLS.index(known))
+
+
+def register(state: State, command: RegisterBroker, stamp: Stamp) -> Decision:
+    """BROKER REGISTER: a new incarnation, fenced; or the same one again, which keeps epoch and state."""
+    if not 0 <= command.id <= 2**31 - 1:
+        raise refusals.invalid_request(f"broker id {command.id} is not in 0 to {2**31 - 1}", key="id")
+    _check_endpoint(command.host, command.port, command.rack, command.protocol)
+    if command.session_ms is not None and not SESSION_MS_MIN <= command.session_ms <= SESSION_MS_MAX:
+        raise refusals.invalid_request(
+            f"session {command.session_ms} ms is not in {SESSION_MS_MIN} to {SESSION_MS_MAX}", key="session"
+        )
+    before = state.brokers.get(command.id)
+    is_again = before is not None and before.incarnation == command.incarnation
+    if before is not None and not is_again:
+        session = stamp.sessions.get(command.id, before.epoch)
+        if session is not None and session.ends_at is not None and session.ends_at > stamp.now:
+            left_ms = max(1, round((session.ends_at - stamp.now) * 1000))
+            raise refusals.duplicate_broker(command.id, before.epoch, left_ms)
+    directory = directory_of(stamp.settings.cluster_id, command.id)
+    owner = state.directories.get(directory)
+    if owner is not None and owner != command.id:
+        raise refusals.invalid_registration(f"broker {owner} has the log directory of broker {command.id}")
+    _check_features(state)
+
+    closed = state.closed.get(command.id)
+    known_changes = before.changes if before is not None else closed.changes if closed is not None else -1
+    protocol = command.protocol.upper() if command.protocol.upper() in PROTOCOLS else command.protocol
+    incarnation = command.incarnation if command.incarnation is not None else fresh_uuid(stamp.new_uuid)
+    records: list[Record] = []
+    if before is not None and not is_again:
+        records += remove_broker(state, stamp.settings, command.id)
+    epoch = before.epoch if before is not None and is_again else stamp.next_offset
+    fenced = before.fenced if before is not None and is_again else True
+    records.append(
+        with_registration(
+            RegisterBrokerRecord(
+                command.id,
+                incarnation,
+                epoch,
+                (_end_point(command.host, command.port, protocol),),
+                FEATURES,
+                command.rack or None,
+                fenced=fenced,
+                in_controlled_shutdown=before.shutting_down if before is not None and is_again else False,
+                log_dirs=(directory,),
+            ),
+            Registration(known_changes + 1, command.session_ms, None if protocol in PROTOCOLS else protocol),
+        )
+    )
+
+    def drop_session(_last_offset: int) -> None:
+        if not is_again:
+            stamp.sessions.end(command.id)
+
+    return Decision(records, {"epoch": epoch, "uuid": format_uuid(incarnation), "fenced": fenced}, drop_session)
+
+
+def _check_features(state: State) -> None:
+    """Every level in force must be one that this broker supports (controller.md §2, 5)."""
+    supported = {feature.name: feature for feature in FEATURES}
+    for row in state.features.rows():
+        feature = supported.get(row.name)
+        least, most = (feature.min_supported_version, feature.max_supported_version) if feature else (0, 0)
+        if not least <= row.level <= most:
+            raise refusals.unsupported_version(
+                f"feature {row.name} is at level {row.level}, a broker of YAKt supports {least} to {most}",
+                feature=row.name,
+            )
+
+
+def change(state: State, command: ChangeBroker, stamp: Stamp) -> Decision:
+    """BROKER CHANGE: the registration written anew, epoch, incarnation and state kept."""
+    row = find(state, command.id)
+    _check_endpoint(command.host, command.port, command.rack, command.protocol)
+    point = row.end_points[0] if row.end_points else BrokerEndpoint("PLAINTEXT", "", 0, 0)
+    host = point.host if command.host is None else command.host
+    port = point.port if command.port is None else command.port
+    shown = protocol_of(row)
+    protocol = shown if command.protocol is None else command.protocol
+    protocol = protocol.upper() if protocol.upper() in PROTOCOLS else protocol
+    rack = row.rack if command.rack is None else command.rack or None
+    if (host, port, protocol, rack) == (point.host, point.port, shown, row.rack):
+        return Decision([], {"epoch": row.epoch})
+    end_points = (_end_point(host, port, protocol), *row.end_points[1:])
+    if protocol == shown:
+        end_points = (BrokerEndpoint(point.name, host, port, point.security_protocol), *row.end_points[1:])
+    record = msgspec.structs.replace(broker_record(row), end_points=end_points, rack=rack)
+    extra = Registration(row.changes + 1, row.session_ms, None if protocol in PROTOCOLS else protocol)
+    return Decision([with_registration(record, extra)], {"epoch": row.epoch})
+
+
+def unregister(state: State, command: UnregisterBroker, stamp: Stamp) -> Decision:
+    """BROKER UNREGISTER: out of every ISR, then gone."""
+    row = find(state, command.id)
+    records: list[Record] = [*remove_broker(state, stamp.settings, row.id)]
+    records.append(UnregisterBrokerRecord(row.id, row.epoch))
+    return Decision(records, {}, lambda _last_offset: stamp.sessions.end(row.id))
+
+
+def fence(state: State, command: FenceBroker, stamp: Stamp) -> Decision:
+    """BROKER FENCE: holds until the next heartbeat, for its session is over too."""
+    row = find(state, command.id)
+    return Decision(
+        [] if row.fenced else fence_records(state, row, stamp), {}, lambda _last_offset: stamp.sessions.end(row.id)
+    )
+
+
+def fence_records(state: State, row: BrokerRow, stamp: Stamp) -> list[Record]:
+    """Out of every ISR, leaderships moved, and last the fence itself."""
+    return [
+        *remove_broker(state, stamp.settings, row.id),
+        BrokerRegistrationChangeRecord(row.id, row.epoch, fenced=1),
+    ]
+
+
+def heartbeat(state: State, command: HeartbeatBroker, stamp: Stamp) -> Decision:
+    """BROKER HEARTBEAT: the table of controller.md §3; nothing is written unless the broker's state changes."""
+    row = find(state, command.id, command.epoch)
+    sessions, now = stamp.sessions, stamp.now
+    applied_offset = ALL_APPLIED if command.at is None else command.at
+    is_caught_up = applied_offset >= row.registered_offset
+    session = sessions.get(row.id, row.epoch)
+    shutdown_offset = session.shutdown_offset if session is not None else None
+    after = _next_state(state, command, row, shutdown_offset, is_caught_up, stamp)
+    records: list[Record] = []
+    begins_shutdown = False
+    match after:
+        case _Next.FENCED | _Next.SHUTDOWN_NOW if not row.fenced:
+            records = fence_records(state, row, stamp)
+        case _Next.UNFENCED if row.fenced:
+            records = [
+                BrokerRegistrationChangeRecord(row.id, row.epoch, fenced=-1),
+                *lead_leaderless(state, stamp.settings, row.id),
+            ]
+        case _Next.CONTROLLED_SHUTDOWN if shutdown_offset is None:
+            begins_shutdown = True
+            if not row.shutting_down:
+                records = [BrokerRegistrationChangeRecord(row.id, row.epoch, in_controlled_shutdown=1)]
+            records += remove_broker(state, stamp.settings, row.id)
+
+    def touch(last_offset: int) -> None:
+        if after is _Next.SHUTDOWN_NOW:
+            sessions.end(row.id)  # it goes, and one that comes back need not wait (controller.md §2)
+            return
+        touched: Session = sessions.touch(row.id, row.epoch, now, session_ms(row, stamp))
+        touched.applied_offset = applied_offset
+        if begins_shutdown:
+            touched.shutdown_offset = last_offset
+        elif after is not _Next.CONTROLLED_SHUTDOWN:
+            touched.shutdown_offset = None
+
+    return Decision(
+        records,
+        {
+            "fenced": after in (_Next.FENCED, _Next.SHUTDOWN_NOW),
+            "caught_up": is_caught_up,
+            "shutdown": after is _Next.SHUTDOWN_NOW,
+        },
+        touch,
+    )
+
+
+def _next_state(
+    state: State,
+    command: HeartbeatBroker,
+    row: BrokerRow,
+    shutdown_offset: int | None,
+    is_caught_up: bool,
+    stamp: Stamp,
+) -> _Next:
+    if row.fenced:
+        if command.shutdown:
+            return _Next.SHUTDOWN_NOW
+        return _Next.UNFENCED if is_caught_up and not command.fence else _Next.FENCED
+    leads = (command.shutdown or shutdown_offset is not None) and has_leader_on(
+        state.partitions.of_broker(row.id), row.id
+    )
+    if shutdown_offset is not None:
+        is_seen = shutdown_offset <= _lowest_applied_offset(state, stamp)
+        return _Next.SHUTDOWN_NOW if not leads and is_seen else _Next.CONTROLLED_SHUTDOWN
+    if command.fence:
+        return _Next.SHUTDOWN_NOW if command.shutdown else _Next.FENCED
+    if command.shutdown:
+        return _Next.CONTROLLED_SHUTDOWN if leads else _Next.SHUTDOWN_NOW
+    return _Next.UNFENCED
+
+
+def _lowest_applied_offset(state: State, stamp: Stamp) -> int:
+    """Of all active brokers; with none active, all there is."""
+    lowest = ALL_APPLIED
+    for row in state.brokers.rows():
+        if row.active:
+            session = stamp.sessions.get(row.id, row.epoch)
+            if session is not None:
+                lowest = min(lowest, session.applied_offset)
+    return lowest

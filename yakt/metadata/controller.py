@@ -1,0 +1,63 @@
+"""`decide`: from a command and the latest state to records and an answer; the stamp brings ids, times, chance."""
+
+from collections.abc import Callable
+from typing import Any
+
+from yakt.metadata import broker_control, config_control, producer_control, refusals, topic_control
+from yakt.metadata import commands as c
+from yakt.metadata.decision import Decision, Stamp
+from yakt.metadata.state import State
+
+Decide = Callable[[State, Any, Stamp], Decision]
+
+DECIDE: dict[type, Decide] = {
+    c.SetConfigs: config_control.set_configs,
+    c.DeleteConfigs: config_control.delete_configs,
+    c.HeartbeatBroker: broker_control.heartbeat,
+    c.CreateTopic: topic_control.create,
+    c.DeleteTopic: topic_control.delete,
+    c.AddPartitions: topic_control.add_partitions,
+    c.RegisterBroker: broker_control.register,
+    c.ChangeBroker: broker_control.change,
+    c.UnregisterBroker: broker_control.unregister,
+    c.FenceBroker: broker_control.fence,
+    c.AllocateProducerIds: producer_control.allocate,
+    c.RegisterProducer: producer_control.register,
+    c.DeleteProducer: producer_control.delete,
+}
+
+
+def decide(state: State, command: c.Command, stamp: Stamp) -> Decision:
+    """The records that carry out `command` on `state`, which is left as it is. Raises RefusedError."""
+    return DECIDE[type(command)](state, command, stamp)
+
+
+def check_unchanged(state: State, command: c.Command, if_offset: int) -> None:
+    """`if-offset=`. Raises RefusedError (CONFLICT) if what the command is about changed at or after `if_offset`."""
+    changed: int | None = None
+    what = ""
+    match command:
+        case c.SetConfigs(entity=entity) | c.DeleteConfigs(entity=entity):
+            what = f"{entity.kind}/{entity.name}"
+            changed = state.configs.changed_offset(config_control.resource_of(entity))
+        case c.CreateTopic(name=name) | c.DeleteTopic(name=name) | c.AddPartitions(topic=name):
+            what = f"topic/{name}"
+            changed = state.topic_changed_offset(name)
+        case (
+            c.RegisterBroker(id=broker_id)
+            | c.ChangeBroker(id=broker_id)
+            | c.UnregisterBroker(id=broker_id)
+            | c.FenceBroker(id=broker_id)
+            | c.HeartbeatBroker(id=broker_id)
+        ):
+            what = f"broker/{broker_id}"
+            changed = state.brokers.changed_offset(broker_id)
+        case c.AllocateProducerIds():
+            what = "the next block of producer ids"
+            changed = state.next_producer_id.changed_offset(0)
+        case c.RegisterProducer(producer=producer_id) | c.DeleteProducer(id=producer_id):
+            what = f"producer {producer_id}"
+            if producer_id is not None:
+                changed = state.producers.changed_offset(producer_id)
+    if changed is not None and changed >= if_offset:
+        raise refusals.conflict(f"{what} changed at offset {changed}", changed=changed)

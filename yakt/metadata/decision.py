@@ -1,0 +1,62 @@
+"""What a decision is made of: the stamp (ids, times and settings, made once, by the leader) and what came of it."""
+
+from collections.abc import Callable
+
+import attrs
+import msgspec
+
+from yakt.ids import ZERO_UUID, Instant, Uuid
+from yakt.metadata.commands import Pairs
+from yakt.metadata.records import Record
+from yakt.metadata.sessions import Sessions
+
+METADATA_LEVEL = 21
+"""The metadata.version that YAKt writes, and the only one it supports (records.md §2)."""
+
+
+@attrs.frozen(kw_only=True)
+class ControllerSettings:
+    """What of the configuration decides something. `controller_ids`: the voters', which may have configs as brokers do.
+
+    `unclean_leader_election` is the controller's static config of that name.
+    """
+
+    node_id: int
+    cluster_id: str
+    controller_ids: frozenset[int] = frozenset()
+    default_partitions: int = 1
+    default_replication: int = 1
+    broker_session_timeout_ms: int = 9000
+    unclean_leader_election: bool = False
+
+
+class Stamp(msgspec.Struct, gc=False):
+    """Handed to `decide`. `next_offset` is that of the first record it decides; `now_ms` is wall time."""
+
+    settings: ControllerSettings
+    sessions: Sessions
+    new_uuid: Callable[[], Uuid]
+    random: Callable[[], float]
+    next_offset: int
+    now: Instant
+    now_ms: int
+
+
+class Decision(msgspec.Struct, gc=False):
+    """Records to append as one operation, perhaps none, and the pairs of the answer without `offset=`.
+
+    `then` is done once they are in the leader's state, with the offset of the last one: what is soft (sessions).
+    """
+
+    records: list[Record]
+    pairs: Pairs
+    then: Callable[[int], None] | None = None
+
+
+def fresh_uuid(new_uuid: Callable[[], Uuid]) -> Uuid:
+    """A random id that is not reserved, and whose text does not begin with `-` (records.md §4)."""
+    while True:
+        made = new_uuid()
+        # 0b111110 as the first six bits is `-`; reserved: a zero upper half and a lower one under 100.
+        if made[0] >> 2 != 0b111110 and made[:8] != ZERO_UUID[:8]:
+            return made

@@ -1,0 +1,236 @@
+"""MetadataImage: the whole committed state at one offset, replayed in place a batch at a time.
+
+Inside `replay` (and `apply`, for what the leader has worked out already) nothing awaits, so nobody sees half a batch.
+Who must keep a version over an await pins it: while pinned, each old row is saved before its first change.
+"""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from yakt.errors import CodecError, ReplayError
+from yakt.metadata import records as r
+from yakt.metadata.indexes import ClosedTable, PartitionTable, PinnedPartitions, RequestTable
+from yakt.metadata.journal import Journal
+from yakt.metadata.records import Record
+from yakt.metadata.replay import REPLAY
+from yakt.metadata.row_records import (
+    HASH_FORM,
+    hash_broker,
+    hash_config,
+    hash_feature,
+    hash_kept,
+    hash_next_producer_id,
+    hash_partition,
+    hash_topic,
+)
+from yakt.metadata.state import State
+from yakt.metadata.tables import HASH_MASK, Change, CopiedRows, PinnedRows, RowHash, Table
+from yakt.metadata.tags import ORIGIN, image_hash_of, origin_of, remembered_of
+
+ORIGINS_MAX = 1024
+
+
+class MetadataImage(State):
+    """The committed state below `end_offset`; `timestamp_ms` is the largest of any batch in it."""
+
+    def __init__(self) -> None:
+        self.end_offset = 0
+        self.epoch = 0
+        """Of the last record; 0 before the first."""
+        self.timestamp_ms = 0
+        self._told: list[Change] = []
+        self.hash = 0
+        """Of Kafka's rows (records.md §8)."""
+        self.hash_agreed_offset = 0
+        self.hash_agreed = 0
+        """The leader's hash below that offset, found equal here: the last one told."""
+        self.journal = Journal()
+        self.transaction: list[tuple[int, Record]] | None = None
+        self._origins_without_request: set[bytes] = set()  # the same few come again and again
+        self._pins: list[PinnedImage] = []
+        self.tables: list[Table[Any, Any]] = []
+
+        def table(noun: str, hash_of: RowHash | None = None, *, watched: bool = False) -> Table[Any, Any]:
+            made: Table[Any, Any] = Table(noun, self.apply, hash_of=hash_of, watched=watched)
+            self.tables.append(made)
+            return made
+
+        self.features = table("feature", hash_feature, watched=True)
+        self.brokers = table("broker", hash_broker, watched=True)
+        self.controllers = table("controller", hash_kept)
+        self.topics = table("topic", hash_topic, watched=True)
+        self.topic_names = table("topic id")
+        self.folded_topics = table("folded topic")
+        self.directories = table("directory")
+        self.partitions = PartitionTable(self.apply, hash_partition)
+        self.configs = table("config", hash_config, watched=True)
+        self.quotas = table("quota", hash_kept)
+        self.next_producer_id = table("producer ids", hash_next_producer_id)
+        self.acls = table("acl", hash_kept)
+        self.scram = table("scram", hash_kept)
+        self.tokens = table("token", hash_kept)
+        self.producers = table("producer", watched=True)
+        self.closed = self.closed_table = ClosedTable(self.apply)
+        self.requests = self.request_table = RequestTable(self.apply)
+        self.tables += [self.partitions, self.closed_table, self.request_table]
+
+    # --- changing it
+
+    def replay(
+        self, base_offset: int, leader_epoch: int, timestamp_ms: int, records: Sequence[Record]
+    ) -> Sequence[Change]:
+        """Take in the records of one committed data batch, appended at `timestamp_ms`; return what is to be told.
+
+        Raises ReplayError naming the offset and why; then the image is worth nothing any more: the node stops.
+        """
+        if base_offset < self.end_offset:
+            raise ReplayError(f"a batch from offset {base_offset}, on an image that ends at {self.end_offset}")
+        self.begin_batch(timestamp_ms)
+        for offset, record in enumerate(records, base_offset):
+            try:
+                if self.transaction is not None:
+                    self._replay_in_transaction(self.transaction, offset, record)
+                else:
+                    self._replay_one(offset, record)
+            except (ReplayError, CodecError) as exc:
+                raise ReplayError(f"offset {offset}, {type(record).__name__}: {exc}") from exc
+        return self.end_batch(base_offset + len(records), leader_epoch)
+
+    def skip(self, end_offset: int, leader_epoch: int) -> None:
+        """A control batch passed: its offsets count, and change nothing here."""
+        self.end_offset, self.epoch = end_offset, leader_epoch
+
+    def begin_batch(self, timestamp_ms: int) -> None:
+        """What expires, expires by the times of batches: tell the time of the one that is applied next."""
+        if timestamp_ms > self.timestamp_ms:
+            self.timestamp_ms = timestamp_ms
+            self.request_table.timestamp_ms = self.closed_table.timestamp_ms = timestamp_ms
+            self.request_table.expire()
+
+    def end_batch(self, end_offset: int, leader_epoch: int) -> Sequence[Change]:
+        """All below `end_offset` is in; return the changes since the last batch that are to be told, in order."""
+        self.end_offset, self.epoch = end_offset, leader_epoch
+        told, self._told = self._told, []
+        return told
+
+    def apply(self, change: Change) -> None:
+        """Carry out one change, worked out by a table of this image or an overlay of one."""
+        table = change.table
+        if self._pins:
+            for pinned in self._pins:
+                pinned.save(change)
+        table.apply(change)
+        if change.hashed:
+            self.hash = self.hash + change.hashed & HASH_MASK
+        if table.watched:
+            self.journal.append(change)
+            if not change.quiet:
+                self._told.append(change)
+
+    def _replay_one(self, offset: int, record: Record) -> None:
+        if record.tags:
+            self._take_tags(offset, record)
+        replay = REPLAY.get(type(record))
+        if replay is not None:
+            replay(self, record, offset)
+        elif type(record) is r.BeginTransactionRecord:
+            self.transaction = []
+        else:
+            raise ReplayError("no transaction is open")
+
+    def _replay_in_transaction(self, held: list[tuple[int, Record]], offset: int, record: Record) -> None:
+        match record:
+            case r.BeginTransactionRecord():
+                raise ReplayError("a transaction within another")
+            case r.AbortTransactionRecord():
+                self.transaction = None
+            case r.EndTransactionRecord():
+                self.transaction = None
+                # They take effect here: a reader who had the state at an offset in between must be told of them.
+                for _, one in held:
+                    self._replay_one(offset, one)
+            case _:
+                held.append((offset, record))
+
+    def _take_tags(self, offset: int, record: Record) -> None:
+        if type(record) is r.NoOpRecord:
+            told = image_hash_of(record)
+            if told is not None:
+                self.compare_hash(told.form, told.end_offset, told.hash)
+        tag, data = record.tags[-1] if len(record.tags) == 1 else (None, b"")
+        if tag == ORIGIN and data in self._origins_without_request:
+            return
+        origin = origin_of(record)
+        if origin is None:
+            return
+        if origin.request:
+            remembered = remembered_of(origin, offset)
+            self.requests.put((remembered.client, remembered.id), remembered, remembered.offset)
+        elif tag == ORIGIN:
+            if len(self._origins_without_request) >= ORIGINS_MAX:
+                self._origins_without_request.clear()
+            self._origins_without_request.add(data)
+
+    def compare_hash(self, form: int, offset: int, told: int) -> None:
+        """The leader's hash of the image below `offset`, which must be here. Raises ReplayError where they differ."""
+        if form != HASH_FORM:
+            return  # another release's: nothing is known, no alarm
+        if told != self.hash:
+            raise ReplayError(
+                f"this image is not the leader's: its hash below offset {offset} is {self.hash:#018x}, the leader's "
+                f"{told:#018x}; they last agreed at {self.hash_agreed_offset}, so they part in "
+                f"[{self.hash_agreed_offset}, {offset})"
+            )
+        self.hash_agreed_offset, self.hash_agreed = offset, told
+
+    # --- keeping it
+
+    def pin(self) -> "PinnedImage":
+        """This version, to be used over awaits; a context manager, cheap while little changes. To be closed."""
+        pinned = PinnedImage(self, self._pins.remove)
+        self._pins.append(pinned)
+        return pinned
+
+
+class PinnedImage(State):
+    """An image as it was when it was pinned. Rows may be asked for until it is closed."""
+
+    def __init__(self, image: MetadataImage, forget: "Callable[[PinnedImage], None]") -> None:
+        self.image = image
+        self.end_offset = image.end_offset
+        self.epoch = image.epoch
+        self.timestamp_ms = image.timestamp_ms
+        self.hash = image.hash
+        self.transaction = None if image.transaction is None else list(image.transaction)
+        self._forget = forget
+        self._open = True
+        self._saved: dict[int, dict[Any, Any]] = {}
+        for name, rows in list(vars(image).items()):
+            if isinstance(rows, RequestTable | ClosedTable):
+                if not name.endswith("_table"):
+                    setattr(self, name, CopiedRows(rows))
+            elif isinstance(rows, Table):
+                pinned = PinnedPartitions(rows) if isinstance(rows, PartitionTable) else PinnedRows(rows)
+                setattr(self, name, pinned)
+                self._saved[id(rows)] = pinned.saved
+
+    def save(self, change: Change) -> None:
+        """Keep the row that is about to change, unless an older one is kept already."""
+        saved = self._saved.get(id(change.table))
+        if saved is not None:
+            saved.setdefault(change.key, change.old)
+
+    def close(self) -> None:
+        """From now on nothing is saved for it."""
+        if self._open:
+            self._open = False
+            self._forget(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

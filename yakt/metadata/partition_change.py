@@ -1,0 +1,204 @@
+"""Builds the change of a partition that a decision needs: election, ISR, directories (PartitionChangeBuilder)."""
+
+from collections.abc import Callable
+from enum import Enum
+
+import attrs
+
+from yakt.ids import Uuid
+from yakt.metadata.decision import ControllerSettings
+from yakt.metadata.records import NO_LEADER, NO_LEADER_CHANGE, PartitionChangeRecord
+from yakt.metadata.rows import (
+    BROKER_CONFIG,
+    LOST,
+    MIGRATING,
+    RECOVERING,
+    TOPIC_CONFIG,
+    UNASSIGNED,
+    BrokerRow,
+    PartitionRow,
+)
+from yakt.metadata.state import State
+
+UNCLEAN_KEY = "unclean.leader.election.enable"
+
+
+class Election(Enum):
+    """How a leader is chosen. PREFERRED: the first replica, where it may lead."""
+
+    ONLINE = "online"
+    UNCLEAN = "unclean"
+    PREFERRED = "preferred"
+
+
+@attrs.frozen
+class Target:
+    """What a partition shall become; None leaves it as it is."""
+
+    isr: tuple[int, ...] | None = None
+    replicas: tuple[int, ...] | None = None
+    removing: tuple[int, ...] | None = None
+    adding: tuple[int, ...] | None = None
+    directories: dict[int, Uuid] | None = None
+    recovery: int | None = None
+
+
+def is_unclean_allowed(state: State, settings: ControllerSettings, topic: str) -> bool:
+    """The topic's config, else this node's, else the cluster's, else the controller's own setting."""
+    value = (
+        state.config(TOPIC_CONFIG, topic, UNCLEAN_KEY)
+        or state.config(BROKER_CONFIG, str(settings.node_id), UNCLEAN_KEY)
+        or state.config(BROKER_CONFIG, "", UNCLEAN_KEY)
+    )
+    return settings.unclean_leader_election if value is None else value.strip().lower() == "true"
+
+
+def is_online(broker: BrokerRow, directory: Uuid) -> bool:
+    """Whether a replica in that directory can be there: one not yet assigned counts."""
+    if directory in (UNASSIGNED, MIGRATING) or not broker.directories:
+        return directory != LOST
+    return directory in broker.directories
+
+
+def default_directory(broker: BrokerRow | None) -> Uuid:
+    """Where a new replica on it goes: its only directory, or what stands for one of several, or for none known."""
+    if broker is None or not broker.directories:
+        return MIGRATING
+    return broker.directories[0] if len(broker.directories) == 1 else UNASSIGNED
+
+
+def build(
+    state: State,
+    row: PartitionRow,
+    target: Target,
+    election: Election,
+    *,
+    also_active: int | None = None,
+    not_active: int | None = None,
+) -> PartitionChangeRecord | None:
+    """The record that brings `row` to `target`, with a leader for it; None if nothing changes.
+
+    `also_active` is a broker about to be active, `not_active` one about to be not.
+    """
+    target = _complete(row, target)
+    replicas = row.replicas if target.replicas is None else target.replicas
+    isr = row.isr if target.isr is None else target.isr
+    directories = _directories(state, row, replicas, target.directories or {})
+    where = dict(zip(replicas, directories, strict=True))
+
+    def is_acceptable(broker_id: int) -> bool:
+        if broker_id == not_active or broker_id not in where:
+            return False
+        broker = state.brokers.get(broker_id)
+        if broker is None or not (broker.active or broker_id == also_active):
+            return False
+        return is_online(broker, where[broker_id])
+
+    leader, is_unclean = _elect(row.leader, replicas, isr, election, is_acceptable)
+    recovery = row.recovery if target.recovery is None else target.recovery
+    if is_unclean:
+        isr, recovery = (leader,), RECOVERING
+    elif not isr:
+        isr = row.isr  # the last in-sync replica can come back as leader
+    is_bumped = leader != row.leader or not set(row.replicas) <= set(replicas)
+
+    def changed(after: tuple[int, ...] | None, before: tuple[int, ...]) -> tuple[int, ...] | None:
+        return after if after is not None and after != before else None
+
+    record = PartitionChangeRecord(
+        row.partition,
+        row.topic_id,
+        isr=changed(isr, row.isr),
+        leader=leader if is_bumped else NO_LEADER_CHANGE,
+        replicas=changed(replicas, row.replicas),
+        removing_replicas=changed(target.removing, row.removing),
+        adding_replicas=changed(target.adding, row.adding),
+        leader_recovery_state=recovery if recovery != row.recovery else -1,
+        directories=directories if directories != row.directories or replicas != row.replicas else None,
+    )
+    return None if record == PartitionChangeRecord(row.partition, row.topic_id) else record
+
+
+def _complete(row: PartitionRow, target: Target) -> Target:
+    """A reassignment under way ends here if the target ISR holds all replicas that are to stay (controller.md §8)."""
+    adding = row.adding if target.adding is None else target.adding
+    removing = row.removing if target.removing is None else target.removing
+    if not adding and not removing:
+        return target
+    replicas = row.replicas if target.replicas is None else target.replicas
+    isr = row.isr if target.isr is None else target.isr
+    staying = tuple(broker_id for broker_id in replicas if broker_id not in removing)
+    isr_staying = tuple(broker_id for broker_id in isr if broker_id not in removing)
+    if not isr_staying or not set(staying) <= set(isr_staying):
+        return target
+    return attrs.evolve(target, replicas=staying, isr=isr_staying, removing=(), adding=())
+
+
+def _directories(
+    state: State, row: PartitionRow, replicas: tuple[int, ...], given: dict[int, Uuid]
+) -> tuple[Uuid, ...]:
+    if replicas == row.replicas and not given:
+        return row.directories
+    known = dict(zip(row.replicas, row.directories, strict=True)) | given
+    return tuple(
+        known[broker_id] if broker_id in known else default_directory(state.brokers.get(broker_id))
+        for broker_id in replicas
+    )
+
+
+def _elect(
+    leader: int,
+    replicas: tuple[int, ...],
+    isr: tuple[int, ...],
+    election: Election,
+    is_acceptable: Callable[[int], bool],
+) -> tuple[int, bool]:
+    """The leader, or -1, and whether it may lack records."""
+
+    def is_valid(broker_id: int) -> bool:
+        return broker_id in isr and is_acceptable(broker_id)
+
+    if election is Election.PREFERRED and replicas and is_valid(replicas[0]):
+        return replicas[0], False
+    if leader != NO_LEADER and is_valid(leader):
+        return leader, False
+    for broker_id in replicas:
+        if is_valid(broker_id):
+            return broker_id, False
+    if election is Election.UNCLEAN:
+        for broker_id in replicas:
+            if is_acceptable(broker_id):
+                return broker_id, True
+    return NO_LEADER, False
+
+
+def remove_broker(state: State, settings: ControllerSettings, broker_id: int) -> list[PartitionChangeRecord]:
+    """Takes a broker that is about to stop being active out of every ISR, and its leaderships away."""
+    changes = []
+    for row in _in_order(state, broker_id):
+        if broker_id in row.isr:
+            isr = tuple(member for member in row.isr if member != broker_id)
+            change = build(state, row, Target(isr=isr), _election(state, settings, row), not_active=broker_id)
+            if change is not None:
+                changes.append(change)
+    return changes
+
+
+def lead_leaderless(state: State, settings: ControllerSettings, broker_id: int) -> list[PartitionChangeRecord]:
+    """Gives a leader to the partitions that have none and can have this broker, about to be active."""
+    changes = []
+    for row in _in_order(state, broker_id):
+        if row.leader == NO_LEADER:
+            change = build(state, row, Target(), _election(state, settings, row), also_active=broker_id)
+            if change is not None:
+                changes.append(change)
+    return changes
+
+
+def _election(state: State, settings: ControllerSettings, row: PartitionRow) -> Election:
+    return Election.UNCLEAN if is_unclean_allowed(state, settings, row.topic) else Election.ONLINE
+
+
+def _in_order(state: State, broker_id: int) -> list[PartitionRow]:
+    """By topic and number, so that the same decision is the same records in every run."""
+    return sorted(state.partitions.of_broker(broker_id), key=lambda row: (row.topic, row.partition))

@@ -1,0 +1,179 @@
+"""The rows of the metadata image: values, replaced and never edited, each with the offset of its last change.
+
+`offset` is exact for what the kept log tells; what came out of a snapshot counts as changed at the snapshot's end.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from yakt.ids import ZERO_UUID, Uuid
+from yakt.metadata.commands import Pairs
+from yakt.metadata.records import (
+    AccessControlEntryRecord,
+    BrokerEndpoint,
+    BrokerFeature,
+    ClientQuotaRecord,
+    DelegationTokenRecord,
+    RegisterControllerRecord,
+    UserScramCredentialRecord,
+)
+
+MIGRATING = ZERO_UUID
+"""Directory of a replica whose broker registered none."""
+UNASSIGNED = Uuid(bytes(15) + b"\x01")
+"""Directory of a replica whose broker has several and has not said which."""
+LOST = Uuid(bytes(15) + b"\x02")
+
+RECOVERED = 0
+RECOVERING = 1
+
+TOPIC_CONFIG = 2
+BROKER_CONFIG = 4
+CLIENT_METRICS_CONFIG = 16
+GROUP_CONFIG = 32
+
+
+class BrokerRow(msgspec.Struct, frozen=True, gc=False):
+    """A registration. `registered_offset`: of its last RegisterBrokerRecord, what "caught up" is measured by.
+
+    `changes` is the `epoch` of seed-api.md; `session_ms` and `protocol` (a name Kafka does not know) are None where
+    nothing was said. They ride in tag 10001.
+    """
+
+    id: int
+    epoch: int
+    incarnation: Uuid
+    end_points: tuple[BrokerEndpoint, ...]
+    features: tuple[BrokerFeature, ...]
+    rack: str | None
+    fenced: bool
+    shutting_down: bool
+    directories: tuple[Uuid, ...]
+    offset: int
+    registered_offset: int
+    changes: int = 0
+    session_ms: int | None = None
+    protocol: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Registered, not fenced, not in controlled shutdown: may join an ISR and lead."""
+        return not (self.fenced or self.shutting_down)
+
+
+class ClosedBroker(msgspec.Struct, gc=False):
+    """What is still known of an unregistered broker. `time_ms` is its batch's, filled in when it is committed."""
+
+    id: int
+    epoch: int
+    incarnation: Uuid
+    host: str
+    port: int
+    protocol: str
+    rack: str | None
+    changes: int
+    offset: int
+    time_ms: int = 0
+
+
+class TopicRow(msgspec.Struct, frozen=True, gc=False):
+    """`partitions`: how many it has; ids count from 0."""
+
+    name: str
+    id: Uuid
+    partitions: int
+    offset: int
+
+
+PartitionKey: TypeAlias = tuple[Uuid, int]
+
+
+class PartitionRow(msgspec.Struct, frozen=True, gc=False):
+    """`directories` has one for each of `replicas`, in their order. `leader` -1: none."""
+
+    topic: str
+    topic_id: Uuid
+    partition: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    removing: tuple[int, ...]
+    adding: tuple[int, ...]
+    leader: int
+    recovery: int
+    leader_epoch: int
+    partition_epoch: int
+    directories: tuple[Uuid, ...]
+    offset: int
+
+    @property
+    def key(self) -> PartitionKey:
+        return self.topic_id, self.partition
+
+
+ConfigKey: TypeAlias = tuple[int, str]
+"""Kafka's resource type, and the resource's name."""
+
+
+class ConfigValue(msgspec.Struct, frozen=True, gc=False):
+    key: str
+    value: str
+    offset: int
+
+
+ConfigsRow: TypeAlias = tuple[ConfigValue, ...]
+"""All that is set for one resource, by key."""
+
+
+class FeatureRow(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    level: int
+    offset: int
+
+
+class NextProducerIdRow(msgspec.Struct, frozen=True, gc=False):
+    """The last block handed out; `next` is the first id of the next one."""
+
+    broker: int
+    broker_epoch: int
+    next: int
+    offset: int
+
+
+class ProducerRow(msgspec.Struct, frozen=True, gc=False):
+    """A producer registered by PRODUCER REGISTER (tag 10003)."""
+
+    id: int
+    broker: int
+    broker_epoch: int
+    offset: int
+
+
+class RememberedRequest(msgspec.Struct, gc=False):
+    """A request id and what its first `OK` answered; `offset` is its last record's.
+
+    `time_ms` is its batch's, filled in when it is committed: from then on the row does not change.
+    """
+
+    client: str
+    id: str
+    crc: int
+    offset: int
+    answer: Pairs
+    time_ms: int = 0
+
+
+KeptRecord: TypeAlias = (
+    RegisterControllerRecord
+    | ClientQuotaRecord
+    | AccessControlEntryRecord
+    | UserScramCredentialRecord
+    | DelegationTokenRecord
+)
+
+
+class KeptRow(msgspec.Struct, frozen=True, gc=False):
+    """What YAKt keeps for Kafka's brokers and does not look into: the record itself is the row."""
+
+    record: KeptRecord
+    offset: int
