@@ -1,11 +1,31 @@
 """Control records' values: Kafka's own bytes, newer versions, and how people see them."""
 
+import io
+from typing import Any
+
+import kio.schema.k_raft_version_record.v0.data
+import kio.schema.leader_change_message.v0.data
+import kio.schema.snapshot_footer_record.v0.data
+import kio.schema.snapshot_header_record.v0.data
+import kio.schema.voters_record.v0.data
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kio.serial import entity_reader, entity_writer
 
 from tests.wire.test_batch import LEADER_CHANGE, VOTERS, golden
-from yakt.batch import ControlRecord, KRaftVersion, LeaderChange, SnapshotFooter, SnapshotHeader
+from yakt.batch import (
+    ControlRecord,
+    Endpoint,
+    KRaftVersion,
+    LeaderChange,
+    SnapshotFooter,
+    SnapshotHeader,
+    Voter,
+    Voters,
+)
 from yakt.errors import CodecError
-from yakt.ids import NodeId
+from yakt.ids import NodeId, Uuid
 from yakt.wire.control import decode_control, encode_control, kind_of_control, plain_control
 
 EXAMPLES = [
@@ -53,3 +73,45 @@ def test_shown_by_kafkas_names() -> None:
         "grantingVoters": [{"voterId": 3000}, {"voterId": 3001}],
     }
     assert plain_control(KRaftVersion(1)) == {"version": 0, "kRaftVersion": 1}
+
+
+IDS = st.integers(0, (1 << 31) - 1).map(NodeId)
+LEVELS = st.integers(0, 32_767)
+ENDPOINTS = st.builds(Endpoint, st.text(max_size=9), st.text(max_size=9), st.integers(0, 65_535))
+VOTER = st.builds(
+    Voter,
+    IDS,
+    st.binary(min_size=16, max_size=16).map(Uuid),
+    st.lists(ENDPOINTS, max_size=3).map(tuple),
+    LEVELS,
+    LEVELS,
+)
+
+
+@pytest.mark.parametrize(
+    ("records", "theirs"),
+    [
+        (
+            st.builds(LeaderChange, IDS, st.lists(IDS, max_size=5).map(tuple), st.lists(IDS, max_size=5).map(tuple)),
+            kio.schema.leader_change_message.v0.data.LeaderChangeMessage,
+        ),
+        (st.builds(KRaftVersion, LEVELS), kio.schema.k_raft_version_record.v0.data.KRaftVersionRecord),
+        (st.builds(Voters, st.lists(VOTER, max_size=5).map(tuple)), kio.schema.voters_record.v0.data.VotersRecord),
+        (
+            st.builds(SnapshotHeader, st.integers(0, 253_402_300_799_999)),
+            kio.schema.snapshot_header_record.v0.data.SnapshotHeaderRecord,
+        ),
+        (st.just(SnapshotFooter()), kio.schema.snapshot_footer_record.v0.data.SnapshotFooterRecord),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_kio_agrees(records: st.SearchStrategy[ControlRecord], theirs: Any, data: st.DataObject) -> None:
+    """A codec made by others from Kafka's schemas reads ours to the last byte, and writes the same."""
+    _, value = encode_control(data.draw(records))
+    entity, size = entity_reader(theirs)(value, 0)
+    assert size == len(value)
+    written = io.BytesIO()
+    entity_writer(theirs)(written, entity)
+    assert written.getvalue() == value
