@@ -23,7 +23,7 @@ class Submission(Protocol):
 
 
 class WatchEvent(msgspec.Struct, frozen=True, gc=False):
-    """One entity after one record: `* kind offset= …`, or with `deleted=true` its key alone. `say`: the same in words."""
+    """One entity after one record: `* kind offset= …`, or with `deleted=true` its key. `say`: the same in words."""
 
     kind: str
     offset: int

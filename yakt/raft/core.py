@@ -66,7 +66,7 @@ from yakt.raft.messages import (
 )
 from yakt.raft.quorum import Election, Quorum, RaftConfig, SealControl
 from yakt.raft.roles import NEVER, Candidate, Follower, Leader, Prospective, Resigned, Role, Unattached
-from yakt.raft.voters import VoterSet
+from yakt.raft.voters import VoterRecord, VoterSet
 
 __all__ = ["Election", "LogState", "RaftConfig", "RaftCore"]
 
@@ -374,6 +374,11 @@ class RaftCore:
         return self.quorum.counts(replica)
 
     @property
+    def me(self) -> ReplicaKey:
+        """Which replica this is."""
+        return self.quorum.me
+
+    @property
     def is_leader(self) -> bool:
         """Whether records may be proposed."""
         return isinstance(self.quorum.role, Leader)
@@ -428,6 +433,10 @@ class RaftCore:
     def log_end_offset(self) -> Offset:
         """One past the last record of the log, durable or not: where the next Proposed must begin."""
         return self.quorum.log.end_offset
+
+    def quorum_records(self, end_offset: Offset) -> tuple[VoterRecord, ...]:
+        """The last KRaftVersion and Voters below `end_offset`: what a snapshot that ends there must repeat."""
+        return self.quorum.voters.records_below(end_offset)
 
     def statistics(self, now: Instant) -> statistics.Statistics:
         """All there is to tell, for people."""

@@ -63,6 +63,11 @@ class VoterSet:
         """A configured voter whose directory is not known yet: the first to come is remembered."""
         return self.record is None and voter in self.ids and voter not in self.remembered
 
+    @property
+    def reachable(self) -> tuple[NodeId, ...]:
+        """Whose address is known, ourselves left out: the voters', and the configured ones' whatever the log says."""
+        return self.others if self.record is None else tuple(sorted({*self.others, *self.static} - {self.me.id}))
+
     def includes(self, replica: ReplicaKey) -> bool:
         """Whether this very disk is a voter's."""
         return replica.id in self.ids and self._directories.get(replica.id) == replica.directory_id
@@ -84,6 +89,14 @@ class VoterSet:
         if self.history and self.history[-1][0] >= end_offset:
             self.history = [entry for entry in self.history if entry[0] < end_offset]
             self._settle()
+
+    def records_below(self, end_offset: Offset) -> tuple[VoterRecord, ...]:
+        """The last of each kind below `end_offset`: level first, as snapshots have them (records.md §7)."""
+        last: dict[type[VoterRecord], VoterRecord] = {}
+        for offset, record in self.history:
+            if offset < end_offset:
+                last[type(record)] = record
+        return tuple(last[kind] for kind in (KRaftVersion, Voters) if kind in last)
 
     def forget_before(self, high_watermark: Offset) -> None:
         """Drop what a committed newer record of its kind replaced: truncation never comes back to it."""

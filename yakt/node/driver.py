@@ -1,0 +1,536 @@
+"""The driver: owns one replica's core, carries out its effects in order, and answers what was asked.
+
+Theory of operation. An event is one turn's work: adapters hand in what a readiness pass brought (`take`, `submit`),
+then call `end_turn` once, which decides what queued (group commit: nothing while a flush is out), flushes, replays up
+to the high watermark and answers. Nothing here awaits; there is no Trio, clock, socket or file in it: the simulator
+drives the same object. Who flushes, who sends and what time it is are given at birth.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, assert_never
+
+import attrs
+
+from yakt.batch import RecordBatch
+from yakt.errors import NotLeaderError, RefusedError
+from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey
+from yakt.metadata.commands import Result
+from yakt.metadata.image import MetadataImage
+from yakt.node.loader import Loader
+from yakt.node.runs import Reads, Run, Writes, no_leader, not_leader_any_more, timed_out
+from yakt.raft import effects as do
+from yakt.raft import events
+from yakt.raft.core import RaftCore
+from yakt.raft.messages import FetchResponse, FetchSnapshotResponse, LogRange, Message, SnapshotRange
+from yakt.wire.batch import seal
+
+QUEUE_MAX = 20_000
+"""Commands waiting to be decided; more are refused as OVERLOADED."""
+
+
+RETRY_S = 0.02
+"""Before a run is forwarded again to a node that said it does not lead."""
+NEVER = Instant(float("inf"))
+
+
+class Flush(Protocol):
+    """One sync under way; `run` may be called in any thread, once."""
+
+    def run(self) -> None: ...
+
+
+class Disk(Protocol):
+    """The part of storage that effects need. What is said to be durable is so on return. Raises StorageError."""
+
+    def offer(self, batch: RecordBatch) -> None: ...
+    def append(self, batches: Sequence[RecordBatch]) -> None: ...
+    def begin_flush(self) -> Flush | None: ...
+    def finish_flush(self, flush: Any) -> Offset: ...
+    def truncate(self, end_offset: Offset) -> None: ...
+    def save_election(self, epoch: Epoch, leader_id: NodeId | None, voted: ReplicaKey | None) -> None: ...
+    def remember_voter(self, voter: ReplicaKey) -> None: ...
+    def read(self, start_offset: Offset, end_offset: Offset, max_bytes: int) -> Sequence[RecordBatch]: ...
+    def write_snapshot_part(self, snapshot_id: OffsetAndEpoch, position: int, data: bytes) -> None: ...
+    def install_snapshot(self, snapshot_id: OffsetAndEpoch) -> None: ...
+    def read_snapshot(self, snapshot_id: OffsetAndEpoch, position: int, max_bytes: int) -> bytes: ...
+
+
+class Surroundings(Protocol):
+    """What a driver needs of the world, given by the Trio shell or the simulator."""
+
+    def now(self) -> Instant: ...
+    def wall_ms(self) -> int: ...
+    def send(self, to: events.Source, message: Message, correlation: int) -> None: ...
+    def forward(self, to: NodeId, correlation: int, writes: Writes) -> bool:
+        """Send a run to the leader; False if there is no way to it now."""
+        ...
+
+    def start_flush(self, flush: Flush) -> bool:
+        """True: it is done already (inline). Else `Driver.flushed` will be called."""
+        ...
+
+    def load_image(self, snapshot_id: OffsetAndEpoch) -> MetadataImage: ...
+    def line_address(self, node: NodeId) -> str | None: ...
+    def peer_address(self, node: NodeId) -> str | None: ...
+
+
+class Driver:
+    """See the module's words."""
+
+    def __init__(self, core: RaftCore, disk: Disk, loader: Loader, around: Surroundings) -> None:
+        self.core = core
+        self.disk = disk
+        self.loader = loader
+        self.around = around
+        self.high_watermark = loader.end_offset
+        self.leader_id: NodeId | None = None
+        self.leader_epoch = Epoch(0)
+        self.on_leader: Callable[[], None] = lambda: None
+        """Told whenever who leads has changed."""
+        self.elections = 0
+        """Times the leader changed, as seen here."""
+        self._queue: deque[Writes] = deque()
+        self._queued = 0
+        self._fresh = False
+        """Something was queued since the queue was last looked at."""
+        self._flushing: Flush | None = None
+        self._dirty = False
+        self._behind = False
+        self._pending: list[tuple[int, int, Run]] = []
+        """Decided writes and confirmed reads by the end offset they wait for: a heap."""
+        self._unconfirmed: deque[Run] = deque()
+        """Runs whose read ticket is not confirmed yet, by ticket."""
+        self._forwarded: dict[int, tuple[NodeId, Writes]] = {}
+        self._retry_at = Instant(0.0)
+        self._next_timeout = NEVER
+        """No later than the first deadline of a live run; found anew whenever it passes."""
+        self._epoch_swept = loader.epoch
+        self._serial = 0
+        self._ticket = 0
+        self._ticket_asked = 0
+        self._confirmed = 0
+        self._confirmed_end = 0
+
+    # --- what adapters and shells call --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin: the core's first effects."""
+        self._carry_out(self.core.start(self.around.now()))
+        self.end_turn()
+
+    def take(self, event: events.Event) -> None:
+        """Step the core and do what it says, in order. Never awaits; raises only what must end the process."""
+        self._carry_out(self.core.step(self.around.now(), event))
+
+    def submit_writes(self, writes: Writes) -> None:
+        """Queue a run of commands; decided at the end of the turn, or forwarded, or kept until there is a leader."""
+        if self._queued + len(writes.asked) > QUEUE_MAX:
+            writes.finish([_overloaded()] * len(writes.asked))
+            return
+        self._queued += len(writes.asked)
+        self._queue.append(writes)
+        self._fresh = True
+        self._watch_deadline(writes)
+
+    def submit_reads(self, reads: Reads, *, confirm: bool) -> None:
+        """Queue a run of queries. `confirm`: linearizable; else only `reads.wait_end` must be applied."""
+        if len(self._unconfirmed) + len(self._pending) > QUEUE_MAX:
+            reads.finish([_overloaded()] * len(reads.asked))
+            return
+        if confirm:
+            reads.ticket = self._next_ticket()
+            self._unconfirmed.append(reads)
+            self._watch_deadline(reads)
+        elif reads.wait_end > self.loader.end_offset:
+            self._wait(reads.wait_end, reads)
+            self._watch_deadline(reads)
+        else:
+            reads.serve(reads)
+
+    def forward_answered(self, correlation: int, results: Sequence[Result], ends: Sequence[int], epoch: Epoch) -> None:
+        """The leader decided what we had forwarded; it stands once our own committed log says so."""
+        _, writes = self._forwarded.pop(correlation, (None, None))
+        if writes is None or writes.answered:
+            return
+        if any(isinstance(result, NotLeaderError) for result in results) and not any(ends):
+            self._retry_at = Instant(self.around.now() + RETRY_S)
+            self._requeue(writes)
+            return
+        writes.results, writes.ends, writes.epoch = list(results), list(ends), epoch
+        writes.wait_end = max(ends, default=0)
+        self._await_commit(writes)
+
+    def link_lost(self, source: events.Source) -> None:
+        """Our link to a peer ended: what was forwarded over it and not answered has an unknown outcome."""
+        self.take(events.LinkLost(source))
+        for correlation, (to, writes) in list(self._forwarded.items()):
+            if to == source:
+                del self._forwarded[correlation]
+                self._outcome_unknown(writes)
+
+    def flushed(self, flush: Flush) -> None:
+        """A flush begun by `start_flush` is done."""
+        assert flush is self._flushing
+        self._flushing = None
+        self.take(events.Flushed(self.disk.finish_flush(flush)))
+        self.end_turn()
+
+    def on_time(self) -> None:
+        """`deadline` has passed: whatever is due."""
+        now = self.around.now()
+        if now >= self.core.deadline:
+            self.take(events.TimerFired())
+        active = self.loader.active
+        if active is not None and now >= active.deadline:
+            active.on_deadline(now, self.around.wall_ms())
+        if now >= self._next_timeout:
+            self._time_out(now)
+        self.end_turn()
+
+    @property
+    def deadline(self) -> Instant:
+        """When `on_time` must be called next, events or not."""
+        if self._behind:
+            return Instant(0.0)
+        deadline = min(self.core.deadline, self._next_timeout)
+        if self.loader.active is not None and self._flushing is None:
+            deadline = min(deadline, self.loader.active.deadline)
+        if self._queue and self.loader.active is None and self._retry_at > self.around.now():
+            deadline = min(deadline, self._retry_at)
+        return deadline
+
+    def end_turn(self) -> None:
+        """The turn's work is in: decide, ship, flush, replay, answer."""
+        while True:
+            self._propose()
+            self._flush()
+            self._ask_for_reads()
+            self._advance()
+            if not self._can_go_on():
+                return
+
+    def next_serial(self) -> int:
+        """A number no other forwarded request of this node has."""
+        self._serial += 1
+        return self._serial
+
+    # --- effects ------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: Sequence[do.Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case do.Send(to=to, message=message, correlation=correlation):
+                    self.around.send(to, self._fill(message), correlation)
+                case do.Append(batches=batches):
+                    self.disk.append(batches)
+                    self._dirty = True
+                case do.Commit(high_watermark=high_watermark):
+                    self.high_watermark = high_watermark
+                case do.ConfirmReads(ticket=ticket, high_watermark=high_watermark):
+                    self._confirmed, self._confirmed_end = ticket, high_watermark
+                case do.SaveElection(epoch=epoch, leader_id=leader_id, voted=voted):
+                    self.disk.save_election(epoch, leader_id, voted)
+                case do.ChangeLeader(leader_id=leader_id, epoch=epoch):
+                    self._change_leader(leader_id, epoch)
+                case do.Truncate(end_offset=end_offset):
+                    self.disk.truncate(end_offset)
+                case do.RememberVoter(voter=voter):
+                    self.disk.remember_voter(voter)
+                case do.WriteSnapshot(snapshot_id=snapshot_id, position=position, data=data):
+                    self.disk.write_snapshot_part(snapshot_id, position, data)
+                case do.InstallSnapshot(snapshot_id=snapshot_id):
+                    self.disk.install_snapshot(snapshot_id)
+                    self.loader.replace_image(self.around.load_image(snapshot_id))
+                    self.high_watermark = max(self.high_watermark, self.loader.end_offset)
+                case _:
+                    assert_never(effect)
+
+    def _fill(self, message: Message) -> Message:
+        """The core names ranges; the bytes go in as the message leaves."""
+        if type(message) is FetchResponse and isinstance(message.records, LogRange):
+            span = message.records
+            batches = self.disk.read(span.start_offset, span.end_offset, span.max_bytes)
+            return attrs.evolve(message, records=batches)
+        if type(message) is FetchSnapshotResponse and isinstance(message.data, SnapshotRange):
+            piece = message.data
+            return attrs.evolve(
+                message, data=self.disk.read_snapshot(piece.snapshot_id, piece.position, piece.max_bytes)
+            )
+        return message
+
+    def _change_leader(self, leader_id: NodeId | None, epoch: Epoch) -> None:
+        if leader_id is not None and (leader_id, epoch) != (self.leader_id, self.leader_epoch):
+            self.elections += 1
+        self.leader_id, self.leader_epoch = leader_id, epoch
+        self._retry_at = Instant(0.0)
+        self._fresh = bool(self._queue)
+        if self.loader.active is not None:
+            self.loader.deactivate()
+            self._forget_unsure()
+        self.on_leader()
+
+    def _forget_unsure(self) -> None:
+        """What wrote nothing looked at a state that may never be committed: only what the log holds can stand now."""
+        waiting = [run for _, _, run in self._pending if type(run) is Writes and run.ticket]
+        waiting += [run for run in self._unconfirmed if type(run) is Writes]
+        self._unconfirmed = deque(run for run in self._unconfirmed if type(run) is Reads)
+        self._pending = [entry for entry in self._pending if not (type(entry[2]) is Writes and entry[2].ticket)]
+        heapq.heapify(self._pending)
+        for writes in waiting:
+            writes.ticket = 0
+            for i, end in enumerate(writes.ends):
+                if not end:
+                    writes.results[i] = not_leader_any_more(self.leader_id)
+            writes.wait_end = max(writes.ends)
+            self._await_commit(writes)
+
+    # --- the parts of a turn ------------------------------------------------------------------------------------
+
+    def _can_go_on(self) -> bool:
+        if self._behind or self._flushing is not None:
+            return False
+        if self._dirty or self._ticket_asked < self._ticket:
+            return True
+        return self._fresh and (self.loader.active is not None or self.leader_id is not None)
+
+    def _propose(self) -> None:
+        self._fresh = False
+        active = self.loader.active
+        if active is None:
+            if self._queue:
+                self._forward_queue()
+            return
+        if self._flushing is not None:
+            return  # group commit: what comes in during a sync is the next batch
+        now, now_ms = self.around.now(), self.around.wall_ms()
+        decided: list[Writes] = []
+        while self._queue:
+            writes = self._queue.popleft()
+            self._queued -= len(writes.asked)
+            if writes.answered:
+                continue
+            writes.open = True
+            ends, results = writes.ends, writes.results
+            unsure = 0
+            for asked in writes.asked:
+                decision = active.submit(asked, now, now_ms)
+                results.append(decision.result)
+                if decision.wrote:
+                    ends.append(decision.end_offset)
+                    writes.wait_end = decision.end_offset
+                else:
+                    ends.append(0)
+                    unsure = decision.end_offset
+            writes.epoch = self.core.epoch
+            if unsure or not writes.wait_end:
+                writes.wait_end = max(writes.wait_end, unsure)
+                writes.ticket = self._next_ticket()
+            decided.append(writes)
+        self._append_turn(now_ms)
+        for writes in decided:
+            self._await_commit(writes)
+
+    def _append_turn(self, now_ms: int) -> None:
+        """Seal what the controller decided in this turn and give it to the core."""
+        active = self.loader.active
+        assert active is not None
+        for values in active.take_batches():
+            crc, body = seal(values, now_ms)
+            base_offset = self.core.log_end_offset
+            self.disk.offer(RecordBatch(base_offset, self.core.epoch, len(values), crc, body))
+            self.take(events.Proposed(base_offset, len(values), crc, body))
+
+    def _await_commit(self, writes: Writes) -> None:
+        if writes.on_decided is not None and not writes.ticket:
+            self._tell_forwarder(writes)
+        elif writes.wait_end > self.loader.end_offset:
+            self._wait(writes.wait_end, writes)
+        elif writes.ticket:
+            self._unconfirmed.append(writes)
+        else:
+            self._conclude(writes)
+
+    @staticmethod
+    def _tell_forwarder(writes: Writes) -> None:
+        if not writes.answered and writes.on_decided is not None:
+            writes.answered = True
+            writes.on_decided(writes)
+
+    def _wait(self, end_offset: int, run: Run) -> None:
+        self._serial += 1
+        heapq.heappush(self._pending, (end_offset, self._serial, run))
+
+    def _flush(self) -> None:
+        if self._flushing is not None or not self._dirty:
+            return
+        flush = self.disk.begin_flush()
+        self._dirty = False
+        if flush is None:
+            return
+        if self.around.start_flush(flush):
+            self.take(events.Flushed(self.disk.finish_flush(flush)))
+        else:
+            self._flushing = flush
+
+    def _next_ticket(self) -> int:
+        """One ticket a turn: every read of it waits for the same confirmation."""
+        if self._ticket == self._ticket_asked:
+            self._ticket += 1
+        return self._ticket
+
+    def _ask_for_reads(self) -> None:
+        if self._ticket_asked < self._ticket:
+            self._ticket_asked = self._ticket
+            self.take(events.ReadAsked(self._ticket))
+
+    def _advance(self) -> None:
+        """Replay what is committed, become active if that was what we waited for, answer whoever waited."""
+        loader = self.loader
+        if loader.end_offset < self.high_watermark:
+            self._behind = loader.advance(self.high_watermark)
+        if loader.active is None and self.core.can_activate and loader.end_offset == self.core.log_end_offset:
+            now_ms = self.around.wall_ms()
+            loader.activate(self.core.epoch, self.core.log_end_offset, self.around.now(), now_ms)
+            self._append_turn(now_ms)
+        if loader.epoch != self._epoch_swept:
+            self._epoch_swept = loader.epoch
+            self._sweep_lost()
+        unconfirmed, confirmed = self._unconfirmed, self._confirmed
+        while unconfirmed and unconfirmed[0].ticket <= confirmed:
+            run = unconfirmed.popleft()
+            if type(run) is Writes:
+                run.ticket = 0
+                self._await_commit(run)
+            else:
+                self._wait(max(run.wait_end, self._confirmed_end), run)
+        pending, applied = self._pending, loader.end_offset
+        while pending and pending[0][0] <= applied:
+            run = heapq.heappop(pending)[2]
+            if run.answered:
+                continue
+            if isinstance(run, Reads):
+                run.serve(run)
+            elif run.ticket > confirmed:
+                self._insert_unconfirmed(run)
+            else:
+                run.ticket = 0
+                self._await_commit(run)
+
+    def _insert_unconfirmed(self, run: Run) -> None:
+        """Keep `_unconfirmed` in the order of tickets."""
+        later: list[Run] = []
+        while self._unconfirmed and self._unconfirmed[-1].ticket > run.ticket:
+            later.append(self._unconfirmed.pop())
+        self._unconfirmed.append(run)
+        self._unconfirmed.extend(reversed(later))
+
+    def _sweep_lost(self) -> None:
+        """A later epoch is applied: what an earlier one wrote past here can never be committed any more."""
+        applied, epoch = self.loader.end_offset, self.loader.epoch
+        lost = [
+            entry
+            for entry in self._pending
+            if type(entry[2]) is Writes and entry[0] > applied and entry[2].epoch < epoch
+        ]
+        if lost:
+            self._pending = [entry for entry in self._pending if entry not in lost]
+            heapq.heapify(self._pending)
+            for _, _, run in lost:
+                assert type(run) is Writes
+                self._conclude(run)
+
+    def _conclude(self, writes: Writes) -> None:
+        """The epoch of the log where the run wrote tells whether it stands."""
+        if writes.answered:
+            return
+        applied = self.loader.end_offset
+        for i, end in enumerate(writes.ends):
+            if not end:
+                continue
+            epoch = self.core.epoch_at(Offset(end - 1)) if end <= applied else self.loader.epoch
+            if epoch is None:
+                message = "the log before this node's snapshot is gone; the outcome is unknown"
+                writes.results[i] = timed_out(maybe=True, message=message)
+            elif epoch != writes.epoch:
+                writes.results[i] = not_leader_any_more(self.leader_id)
+        writes.finish(writes.results)
+
+    # --- forwarding and time ------------------------------------------------------------------------------------
+
+    def _forward_queue(self) -> None:
+        """Not the active controller: send what queued to who leads, refuse what must not travel, keep the rest."""
+        leader = self.leader_id
+        if leader == self.core.me.id or self.around.now() < self._retry_at:
+            return
+        kept: deque[Writes] = deque()
+        while self._queue:
+            writes = self._queue.popleft()
+            self._queued -= len(writes.asked)
+            if writes.answered:
+                continue
+            if writes.on_decided is not None or not writes.asked[0].options.forward:
+                # A forwarded run never travels twice: the node it came from asks the next leader itself.
+                address = None if leader is None else self.around.line_address(leader)
+                writes.results = [NotLeaderError(leader, address)] * len(writes.asked)
+                writes.ends = [0] * len(writes.asked)
+                if writes.on_decided is not None:
+                    self._tell_forwarder(writes)
+                else:
+                    writes.finish(writes.results)
+                continue
+            self._serial += 1
+            if leader is not None and self.around.forward(leader, self._serial, writes):
+                writes.open = True
+                self._forwarded[self._serial] = (leader, writes)
+                continue
+            kept.append(writes)
+            self._queued += len(writes.asked)
+        self._queue = kept
+
+    def _requeue(self, writes: Writes) -> None:
+        """Nothing came of it, or asking twice is safe: it waits for the next leader."""
+        writes.open = False
+        self._queued += len(writes.asked)
+        self._queue.append(writes)
+
+    def _outcome_unknown(self, writes: Writes) -> None:
+        """The leader went away with our question. With a request id asking again is safe; else nobody can tell."""
+        if all(asked.origin.request for asked in writes.asked):
+            self._requeue(writes)
+        else:
+            refusal = timed_out(maybe=True, message="the leader was lost before it answered")
+            writes.finish([refusal] * len(writes.asked))
+
+    def _watch_deadline(self, run: Run) -> None:
+        if run.deadline < self._next_timeout:
+            self._next_timeout = run.deadline
+
+    def _time_out(self, now: Instant) -> None:
+        """Answer what is overdue, and find the next deadline among what is left."""
+        self._next_timeout = NEVER
+        live: list[Run] = [run for _, _, run in self._pending]
+        live += self._unconfirmed
+        live += self._queue
+        live += [writes for _, writes in self._forwarded.values()]
+        for run in live:
+            if run.answered:
+                continue
+            if run.deadline > now:
+                self._watch_deadline(run)
+                continue
+            if type(run) is Writes and run.open:
+                refusal = timed_out(maybe=True, message="not committed in time")
+            elif self.leader_id is None:
+                refusal = no_leader()
+            else:
+                refusal = timed_out(maybe=False, message="not confirmed in time; nothing was applied")
+            run.finish([refusal] * len(run.asked))
+        self._forwarded = {n: entry for n, entry in self._forwarded.items() if not entry[1].answered}
+        self._pending = [entry for entry in self._pending if not entry[2].answered]
+        heapq.heapify(self._pending)
+
+
+def _overloaded() -> RefusedError:
+    return RefusedError("OVERLOADED", "too many commands wait at this node", retry=True)

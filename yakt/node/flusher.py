@@ -1,0 +1,61 @@
+"""Where a sync runs: inline while the disk has been quick, else in a worker thread, off the event loop.
+
+A sync of some 150 us costs twice that in a thread (two wake-ups across cores); a disk that stalls would stall the
+whole node. So the last syncs decide (performance.md §3.5).
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from yakt.node.driver import Flush
+
+INLINE_BELOW_S = 0.002
+REMEMBERED = 16
+FSYNC_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+
+
+class Flusher:
+    """Carries out one flush at a time."""
+
+    def __init__(self, on_done: Callable[[Flush], None], *, inline: bool = True) -> None:
+        self._on_done = on_done
+        self._inline = inline
+        self._recent: deque[float] = deque([INLINE_BELOW_S] * REMEMBERED, maxlen=REMEMBERED)
+        self._slow = REMEMBERED
+        self._next: Flush | None = None
+        self._wanted = trio.Event()
+        self.count = 0
+        self.seconds = 0.0
+
+    def start(self, flush: Flush) -> bool:
+        """True if it is done on return; else `on_done` is called from `run`. Raises StorageError."""
+        if self._inline and not self._slow:
+            self._timed(flush)
+            return True
+        assert self._next is None
+        self._next = flush
+        self._wanted.set()
+        return False
+
+    async def run(self) -> None:
+        """Carry out what `start` put off, until cancelled. A flush under way is not abandoned."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            flush, self._next = self._next, None
+            assert flush is not None
+            await trio.to_thread.run_sync(self._timed, flush)
+            self._on_done(flush)
+
+    def _timed(self, flush: Flush) -> None:
+        start = time.perf_counter()
+        flush.run()
+        took = time.perf_counter() - start
+        self.count += 1
+        self.seconds += took
+        slow = took >= INLINE_BELOW_S
+        self._slow += slow - (self._recent[0] >= INLINE_BELOW_S)
+        self._recent.append(took)
