@@ -457,6 +457,19 @@ async def test_an_impostor_is_refused_while_the_replica_is_connected(autojump_cl
         nursery.cancel_scope.cancel()
 
 
+async def test_the_replica_known_here_takes_the_place_of_another(autojump_clock: trio.testing.MockClock) -> None:
+    network = Network()
+    node = Node(identity(1), {2: network.dial(2)})
+    async with trio.open_nursery() as nursery:
+        start(nursery, network, node)
+        other, welcome = await dial_as(network, identity(2, directory_id=Uuid(b"new disk" * 2)))
+        assert (welcome.refusal, welcome.counts_you) == (Refusal.NONE, False)
+        _, welcome = await dial_as(network, identity(2))
+        assert (welcome.refusal, welcome.counts_you) == (Refusal.NONE, True)
+        assert await other.receive_some() == b""
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_new_connection_takes_the_place_of_the_old_and_hears_no_answer_of_its(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -5,6 +5,7 @@ For any other stream (memory in tests, TLS) there is the ordinary way. A connect
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -17,6 +18,13 @@ RECEIVE_SIZE = 64 * 1024
 
 Receive: TypeAlias = Callable[[], Awaitable[bytes | bytearray]]
 """The next bytes, up to RECEIVE_SIZE; none at the end. Raises as `trio.abc.ReceiveStream.receive_some` does."""
+
+
+def keep_alive(stream: trio.abc.Stream) -> None:
+    """Have the kernel probe a silent socket too, hellos included; Trio has turned Nagle's delay off already."""
+    if isinstance(stream, trio.SocketStream):
+        with suppress(OSError):  # it may have gone already, which the next read will tell
+            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
 
 
 def direct_write(stream: trio.abc.Stream) -> Write | None:

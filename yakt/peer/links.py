@@ -23,7 +23,7 @@ from yakt.ids import Instant, NodeId, ReplicaKey
 from yakt.peer import codec
 from yakt.peer.complaints import Complaints
 from yakt.peer.connection import PATIENCE, Connection, Patience, receive_hello, receive_welcome, send_hello
-from yakt.peer.direct import remote_address
+from yakt.peer.direct import keep_alive, remote_address
 from yakt.peer.hello import judge_hello, judge_welcome
 from yakt.peer.messages import (
     Addresses,
@@ -138,9 +138,7 @@ def dial_tcp(host: str, port: int) -> Dial:
     """Dial a member at an address. Its name is looked up anew each time."""
 
     async def dial() -> trio.abc.Stream:
-        stream = await trio.open_tcp_stream(host, port)
-        stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
-        return stream
+        return await trio.open_tcp_stream(host, port)
 
     return dial
 
@@ -250,6 +248,7 @@ class Links:
         try:
             with trio.fail_after(self._patience.hello_s):
                 stream = await member.dial()
+                keep_alive(stream)
                 await send_hello(stream, self._me)
                 welcome = await receive_welcome(stream)
             protocol = judge_welcome(self._me, welcome, node)
@@ -296,6 +295,7 @@ class Links:
         """Hear who dials us, and speak with it if it is one of us."""
         host, address = remote_address(stream)
         async with stream:
+            keep_alive(stream)
             try:
                 with self._handshakes.one_more(host):
                     connection = await self._greet(stream)
