@@ -194,6 +194,7 @@ class Log:
         assert end_offset >= self.start_offset, f"truncation to {end_offset}, the log begins at {self.start_offset}"
         if end_offset >= self.end_offset:
             return
+        self._position_of(self._segment_of(end_offset), end_offset)  # refuse before anything is changed
         self.tail.drop_from(end_offset)
         if self._flush is not None:
             self._flush.end_offset = min(self._flush.end_offset, end_offset)
@@ -297,12 +298,12 @@ class Log:
         return wire.split(data[: last - head.position])
 
     def bytes_from(self, offset: Offset) -> int:
-        """How many bytes of log lie at or past `offset`, where a batch begins."""
+        """How many bytes of log lie from the batch on that holds `offset`."""
         if offset >= self.end_offset:
             return 0
         segment = self._segment_of(offset)
         later = sum(other.size for other in self.segments if other.base_offset > segment.base_offset)
-        return later + segment.size - self._position_of(segment, offset)
+        return later + segment.size - self._head_of(segment, offset).position
 
     def _segment_of(self, offset: Offset) -> Segment:
         index = bisect_right(self.segments, offset, key=lambda segment: segment.base_offset) - 1

@@ -415,9 +415,8 @@ def _tidy(disk: Disk) -> list[str]:
                 indexes += 1
             elif path != fmt.LOG_DIRECTORY and not name.endswith(".checkpoint"):
                 disk.restrict(path, 0o600)
-    return [f"{disk.path('')}: removed {indexes} index files; Kafka makes them again when it needs them"] * bool(
-        indexes
-    )
+    note = f"{disk.path('')}: removed {indexes} index files; Kafka makes them again when it needs them"
+    return [note] if indexes else []
 
 
 def _has_records(disk: Disk) -> bool:
