@@ -5,10 +5,12 @@ means that nothing is known: a log or snapshot written by a Kafka controller has
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
 
+from yakt.batch import Tags
 from yakt.errors import CodecError
 from yakt.metadata.commands import Pairs, Value
 from yakt.metadata.records import NoOpRecord, Record, RegisterBrokerRecord
@@ -153,12 +155,17 @@ _STATE_ROWS = struct_of(
 
 def with_origin(record: R, origin: Origin) -> R:
     """The record, marked as the first of an operation. Raises CodecError, as for a reason over 32,767 bytes."""
-    return _with(record, ORIGIN, _ORIGIN, origin)
+    # Most operations have neither request id nor answer, and a client's are then alike.
+    data = _ORIGIN.codec().encode(origin) if origin.answer is not None else _encode_origin(origin)
+    return _attach(record, ORIGIN, data)
 
 
 def origin_of(record: Record) -> Origin | None:
     """Whose operation begins with this record, None if none does. Raises CodecError for a tag that cannot be read."""
-    return _read(record, ORIGIN, _ORIGIN)
+    for tag, data in record.tags:
+        if tag == ORIGIN:
+            return _decode_origin(data)
+    return None
 
 
 def remembered_of(origin: Origin, offset: int) -> RememberedRequest:
@@ -221,17 +228,36 @@ _SHOWN: dict[int, tuple[str, Struct[Any]]] = {
 }
 
 
+@lru_cache(maxsize=256)
+def _encode_origin(origin: Origin) -> bytes:
+    return _ORIGIN.codec().encode(origin)
+
+
+@lru_cache(maxsize=256)
+def _decode_origin(data: bytes) -> Origin:
+    return _decode(ORIGIN, _ORIGIN, data)
+
+
 def _with(record: R, tag: int, declared: Struct[T], value: T) -> R:
-    kept = [pair for pair in record.tags if pair[0] != tag]
-    tags = sorted([*kept, (tag, declared.codec().encode(value))])
-    return msgspec.structs.replace(record, tags=tuple(tags))
+    return _attach(record, tag, declared.codec().encode(value))
+
+
+def _attach(record: R, tag: int, data: bytes) -> R:
+    tags: Tags = ((tag, data),)
+    if record.tags:
+        tags = tuple(sorted([*(pair for pair in record.tags if pair[0] != tag), *tags]))
+    return msgspec.structs.replace(record, tags=tags)
 
 
 def _read(record: Record, tag: int, declared: Struct[T]) -> T | None:
     for number, data in record.tags:
         if number == tag:
-            try:
-                return declared.codec().decode(data)
-            except CodecError as exc:
-                raise CodecError(f"tag {tag} of {type(record).__name__}: {exc}") from None
+            return _decode(tag, declared, data)
     return None
+
+
+def _decode(tag: int, declared: Struct[T], data: bytes) -> T:
+    try:
+        return declared.codec().decode(data)
+    except CodecError as exc:
+        raise CodecError(f"tag {tag}, {declared.cls.__name__}: {exc}") from None

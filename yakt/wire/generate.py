@@ -6,7 +6,8 @@ makes that sound when reading: no step moves backwards, so a read past `end` sho
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from yakt.wire import table
@@ -77,8 +78,8 @@ class _Text:
             "lengths": uvarint_table(STRING_SIZE_MAX + 2) if flexible else (),
             "uvarint": encode_uvarint,
             "read_uvarint": read_uvarint,
-            "encode_tags": table.encode_tags,
-            "read_tags": table.read_tags,
+            "encode_tags": _encode_tags,
+            "read_tags": _read_tags,
         }
         self.indent = 0
 
@@ -279,6 +280,13 @@ class _Decoding(_Text):
         self.indent += 1
         found = self.name("found")
         self.line(f"{found}, p = read_tags(data, p - 1, end)")
+        if tags and not tagged:
+            self.line(f"{tags} = tuple([(tag, data[at:stop]) for tag, at, stop in {found}])")
+            self.indent -= 1
+            return
+        if not tagged:
+            self.indent -= 1
+            return
         if tags:
             self.line(f"{tags} = []")
         self.line(f"for tag, at, stop in {found}:")
@@ -291,10 +299,8 @@ class _Decoding(_Text):
             self.line("    if at != stop: raise ValueError")
             word = "elif"
         if tags:
-            self.line("else:" if tagged else "if True:")
+            self.line("else:")
             self.line(f"    {tags}.append((tag, data[at:stop]))")
-        elif not tagged:
-            self.line("pass")
         self.indent -= 1
         if tags:
             self.line(f"{tags} = tuple({tags})")
@@ -424,6 +430,32 @@ def _reader_of(kind: Type, version: int, flexible: bool) -> Callable[[bytes, int
         by_table=_begin_again,
     )
     return function
+
+
+_uvarint_again = lru_cache(maxsize=256)(encode_uvarint)
+"""Tags' numbers are few."""
+
+
+def _encode_tags(tags: Sequence[tuple[int, bytes]]) -> bytes:
+    """As the table does; one tag, such as a record's origin, without its checks, for which there is nothing to do."""
+    if len(tags) == 1:
+        [(tag, data)] = tags
+        return b"".join((b"\1", _uvarint_again(tag), _uvarint_again(len(data)), data))
+    return table.encode_tags(tags)
+
+
+def _read_tags(data: bytes, position: int, end: int) -> tuple[Sequence[tuple[int, int, int]], int]:
+    """As the table does; one tag below 16,384 of less bytes than that at once, its end left to the final position."""
+    if data[position] == 1:
+        tag, size, start = data[position + 1], data[position + 2], position + 3
+        if tag > 127:
+            tag, size, start = size << 7 | tag & 127, data[start], start + 1
+        if size > 127:
+            high = data[start]
+            size, start = (high << 7 | size & 127, start + 1) if high < 128 else (1 << 14, start)
+        if tag < 1 << 14 and size < 1 << 14:
+            return ((tag, start, start + size),), start + size
+    return table.read_tags(data, position, end)
 
 
 def _begin_again(*_: object) -> Any:
