@@ -18,9 +18,8 @@ from yakt.metadata.records import (
     RegisterBrokerRecord,
     UnregisterBrokerRecord,
 )
-from yakt.metadata.replay import PROTOCOLS, protocol_of
 from yakt.metadata.row_records import broker_record
-from yakt.metadata.rows import BrokerRow
+from yakt.metadata.rows import PROTOCOLS, BrokerRow
 from yakt.metadata.sessions import Session
 from yakt.metadata.state import METADATA_VERSION, State, has_leader_on
 from yakt.metadata.tags import Registration, with_registration
@@ -163,7 +162,7 @@ def change(state: State, command: ChangeBroker, stamp: Stamp) -> Decision:
     point = row.end_points[0] if row.end_points else BrokerEndpoint("PLAINTEXT", "", 0, 0)
     host = point.host if command.host is None else command.host
     port = point.port if command.port is None else command.port
-    shown = protocol_of(row)
+    shown = row.protocol_name
     protocol = shown if command.protocol is None else command.protocol
     protocol = protocol.upper() if protocol.upper() in PROTOCOLS else protocol
     rack = row.rack if command.rack is None else command.rack or None

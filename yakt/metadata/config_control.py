@@ -9,6 +9,7 @@ from yakt.metadata.records import ConfigRecord, Record
 from yakt.metadata.rows import (
     BROKER_CONFIG,
     CLIENT_METRICS_CONFIG,
+    ENTITY_KINDS,
     GROUP_CONFIG,
     TOPIC_CONFIG,
     ConfigKey,
@@ -17,13 +18,7 @@ from yakt.metadata.rows import (
 )
 from yakt.metadata.state import State
 
-RESOURCE_TYPES: Mapping[str, int] = {
-    "client-metrics": CLIENT_METRICS_CONFIG,
-    "topic": TOPIC_CONFIG,
-    "broker": BROKER_CONFIG,
-    "group": GROUP_CONFIG,
-}
-ENTITY_KINDS = {number: kind for kind, number in RESOURCE_TYPES.items()}
+RESOURCE_TYPES: Mapping[str, int] = {kind: number for number, kind in ENTITY_KINDS.items()}
 KNOWN_KEYS = {CLIENT_METRICS_CONFIG: config_keys.CLIENT_METRICS_KEYS, GROUP_CONFIG: config_keys.GROUP_KEYS}
 KEYS_OF_RESOURCE_MAX = 1000
 """More keys than any of Kafka's resources has: a broker's are not looked into, but they are bounded."""

@@ -57,13 +57,14 @@ class MetadataImage(State):
             return made
 
         self.features = table("feature", hash_feature, watched=True)
-        self.brokers = table("broker", hash_broker, watched=True)
+        brokers = table("broker", hash_broker, watched=True)
+        self.brokers = brokers
         self.controllers = table("controller", hash_kept)
         self.topics = table("topic", hash_topic, watched=True)
         self.topic_names = table("topic id")
         self.folded_topics = table("folded topic")
         self.directories = table("directory")
-        self.partitions = PartitionTable(self.apply, hash_partition)
+        self.partitions = PartitionTable(self.apply, hash_partition, brokers)
         self.configs = table("config", hash_config, watched=True)
         self.quotas = table("quota", hash_kept)
         self.next_producer_id = table("producer ids", hash_next_producer_id)

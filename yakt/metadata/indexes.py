@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from yakt.metadata.rows import ClosedBroker, PartitionKey, PartitionRow, RememberedRequest
+from yakt.metadata.rows import BrokerRow, ClosedBroker, PartitionKey, PartitionRow, RememberedRequest
 from yakt.metadata.tables import Change, CopiedRows, Overlay, PinnedRows, RowHash, Rows, Table
 
 REQUEST_AGE_MAX_MS = 600_000
@@ -27,11 +27,13 @@ class Partitions(Rows[PartitionKey, PartitionRow]):
 
 
 class PartitionTable(Table[PartitionKey, PartitionRow], Partitions):
-    __slots__ = ("by_broker",)
+    __slots__ = ("brokers", "by_broker")
 
-    def __init__(self, on_change: Callable[[Change], None], hash_of: RowHash) -> None:
+    def __init__(self, on_change: Callable[[Change], None], hash_of: RowHash, brokers: Table[int, BrokerRow]) -> None:
         super().__init__("partition", on_change, hash_of=hash_of, watched=True)
         self.by_broker: dict[int, set[PartitionKey]] = {}
+        self.brokers = brokers
+        """Of the same image: why a leader changed is told by what became of the old one."""
 
     def apply(self, change: Change) -> None:
         super().apply(change)

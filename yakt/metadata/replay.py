@@ -32,9 +32,6 @@ from yakt.metadata.tags import ProducerState, Registration, registration_of, sta
 Replay = Callable[[State, Any, int], None]
 T = TypeVar("T")
 
-PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-"""Kafka's security protocols, by number."""
-
 
 def config(state: State, record: r.ConfigRecord, offset: int) -> None:
     key = (record.resource_type, record.resource_name)
@@ -87,7 +84,7 @@ def register_broker(state: State, record: r.RegisterBrokerRecord, offset: int) -
             record.broker_epoch,
             record.incarnation_id,
             tuple(_untagged(point) for point in record.end_points),
-            tuple(_untagged(feature) for feature in record.features),
+            tuple(sorted(map(_untagged, record.features), key=lambda feature: feature.name)),
             record.rack,
             record.fenced,
             record.in_controlled_shutdown,
@@ -137,19 +134,11 @@ def closed_broker(row: BrokerRow, offset: int) -> ClosedBroker:
         row.incarnation,
         point.host if point else "",
         point.port if point else 0,
-        protocol_of(row),
+        row.protocol_name,
         row.rack,
         row.changes,
         offset,
     )
-
-
-def protocol_of(row: BrokerRow) -> str:
-    """As it was given: a name Kafka does not know too."""
-    if row.protocol is not None:
-        return row.protocol
-    number = row.end_points[0].security_protocol if row.end_points else 0
-    return PROTOCOLS[number] if 0 <= number < len(PROTOCOLS) else str(number)
 
 
 def change_broker(state: State, record: r.BrokerRegistrationChangeRecord, offset: int) -> None:
@@ -211,7 +200,7 @@ def topic(state: State, record: r.TopicRecord, offset: int) -> None:
         raise ReplayError(f"topic {record.name} is there already")
     if state.topic_names.get(record.topic_id) is not None:
         raise ReplayError(f"topic {record.name} has the id of {state.topic_names.get(record.topic_id)}")
-    state.topics.put(record.name, TopicRow(record.name, record.topic_id, 0, offset), offset)
+    state.topics.put(record.name, TopicRow(record.name, record.topic_id, 0, 0, offset), offset)
     state.topic_names.put(record.topic_id, record.name, offset)
     state.folded_topics.put(fold_topic(record.name), record.name, offset)
 
@@ -249,9 +238,15 @@ def partition(state: State, record: r.PartitionRecord, offset: int) -> None:
         ),
         offset,
     )
-    if number >= of.partitions:  # in a snapshot of Kafka's they may come in any order
-        # The topic's own line tells how many there are; that it changed goes without saying beside the partition.
-        state.topics.put(of.name, TopicRow(of.name, of.id, number + 1, offset), offset, quiet=True)
+    if number >= of.partitions or not number:  # in a snapshot of Kafka's they may come in any order
+        replication = of.replication if number else len(record.replicas)
+        _count_partitions(state, of, max(of.partitions, number + 1), replication, offset)
+
+
+def _count_partitions(state: State, of: TopicRow, partitions: int, replication: int, offset: int) -> None:
+    """The topic's own row tells how many there are; that it changed goes without saying beside the partition."""
+    if (partitions, replication) != (of.partitions, of.replication):
+        state.topics.put(of.name, TopicRow(of.name, of.id, partitions, replication, offset), offset, quiet=True)
 
 
 def change_partition(state: State, record: r.PartitionChangeRecord, offset: int) -> None:
@@ -287,6 +282,10 @@ def change_partition(state: State, record: r.PartitionChangeRecord, offset: int)
         ),
         offset,
     )
+    if not row.partition and len(replicas) != len(row.replicas):
+        of = state.topics.get(row.topic)
+        assert of is not None
+        _count_partitions(state, of, of.partitions, len(replicas), offset)
 
 
 def remove_topic(state: State, record: r.RemoveTopicRecord, offset: int) -> None:
@@ -317,9 +316,7 @@ def producer_ids(state: State, record: r.ProducerIdsRecord, offset: int) -> None
     row = state.next_producer_id.get(0)
     if row is not None and record.next_producer_id <= row.next:
         raise ReplayError(f"next producer id {record.next_producer_id}, after {row.next}")
-    state.next_producer_id.put(
-        0, NextProducerIdRow(record.broker_id, record.broker_epoch, record.next_producer_id, offset), offset
-    )
+    state.next_producer_id.put(0, NextProducerIdRow(record.next_producer_id, offset), offset)
 
 
 def _keep(rows: Rows[T, KeptRow], key: T, record: KeptRecord, offset: int) -> None:

@@ -4,6 +4,7 @@ import zlib
 from functools import lru_cache
 
 import google_crc32c
+import msgspec
 
 from yakt.ids import Uuid
 from yakt.metadata.codec import encode
@@ -75,7 +76,7 @@ def feature_record(row: FeatureRow) -> FeatureLevelRecord:
 
 
 def next_producer_id_record(row: NextProducerIdRow) -> ProducerIdsRecord:
-    return ProducerIdsRecord(row.broker, row.broker_epoch, row.next)
+    return ProducerIdsRecord(-1, -1, row.next)
 
 
 def hash_value(value: bytes) -> int:
@@ -89,7 +90,10 @@ def _hash(record: Record) -> int:
 
 
 def hash_broker(_key: int, row: BrokerRow, _part: str) -> int:
-    return _hash(broker_record(row))
+    record = broker_record(row)
+    if len(row.end_points) > 1:  # Kafka's snapshots have them in any order
+        record = msgspec.structs.replace(record, end_points=tuple(sorted(row.end_points, key=lambda point: point.name)))
+    return _hash(record)
 
 
 @lru_cache(maxsize=16)

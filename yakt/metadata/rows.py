@@ -25,6 +25,9 @@ UNASSIGNED = Uuid(bytes(15) + b"\x01")
 """Directory of a replica whose broker has several and has not said which."""
 LOST = Uuid(bytes(15) + b"\x02")
 
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+"""Kafka's security protocols, by number."""
+
 RECOVERED = 0
 RECOVERING = 1
 
@@ -61,6 +64,18 @@ class BrokerRow(msgspec.Struct, frozen=True, gc=False):
         """Registered, not fenced, not in controlled shutdown: may join an ISR and lead."""
         return not (self.fenced or self.shutting_down)
 
+    @property
+    def protocol_name(self) -> str:
+        """As it was given: a name Kafka does not know too."""
+        if self.protocol is not None:
+            return self.protocol
+        number = self.end_points[0].security_protocol if self.end_points else 0
+        return PROTOCOLS[number] if 0 <= number < len(PROTOCOLS) else str(number)
+
+    @property
+    def status(self) -> str:
+        return "FENCED" if self.fenced else "SHUTTING_DOWN" if self.shutting_down else "ALIVE"
+
 
 class ClosedBroker(msgspec.Struct, gc=False):
     """What is still known of an unregistered broker. `time_ms` is its batch's, filled in when it is committed."""
@@ -78,11 +93,12 @@ class ClosedBroker(msgspec.Struct, gc=False):
 
 
 class TopicRow(msgspec.Struct, frozen=True, gc=False):
-    """`partitions`: how many it has; ids count from 0."""
+    """`partitions`: how many it has, numbered from 0; `replication`: replicas of the first of them, 0 without any."""
 
     name: str
     id: Uuid
     partitions: int
+    replication: int
     offset: int
 
 
@@ -115,6 +131,20 @@ ConfigKey: TypeAlias = tuple[int, str]
 """Kafka's resource type, and the resource's name."""
 
 
+ENTITY_KINDS = {
+    TOPIC_CONFIG: "topic",
+    BROKER_CONFIG: "broker",
+    CLIENT_METRICS_CONFIG: "client-metrics",
+    GROUP_CONFIG: "group",
+}
+
+
+def entity_name(key: ConfigKey) -> str:
+    """As CONFIG commands name it: `topic/orders`; a type that has no name here by its number."""
+    resource_type, name = key
+    return f"{ENTITY_KINDS.get(resource_type, resource_type)}/{name}"
+
+
 class ConfigValue(msgspec.Struct, frozen=True, gc=False):
     key: str
     value: str
@@ -132,10 +162,8 @@ class FeatureRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class NextProducerIdRow(msgspec.Struct, frozen=True, gc=False):
-    """The last block handed out; `next` is the first id of the next one."""
+    """`next` is the first id of the next block. Who had the last one is in the log alone, not in Kafka's snapshots."""
 
-    broker: int
-    broker_epoch: int
     next: int
     offset: int
 

@@ -65,11 +65,6 @@ class State:
             if row is not None:
                 yield row
 
-    def replication_of(self, topic: TopicRow) -> int:
-        """Replicas of its first partition; 0 for a topic without any."""
-        first = self.partitions.get((topic.id, 0))
-        return 0 if first is None else len(first.replicas)
-
     def config(self, resource_type: int, name: str, key: str) -> str | None:
         """What is set, or None."""
         for value in self.configs.get((resource_type, name)) or ():

@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from yakt.metadata.rows import entity_name
+
 K = TypeVar("K")
 R = TypeVar("R")
 
@@ -40,6 +42,19 @@ class Change(msgspec.Struct, gc=False):
         noun: str = self.table.noun
         return noun
 
+    @property
+    def name(self) -> str:
+        """The entity as a command names it: an id, a topic's name, `topic:partition`, `kind/name` of a config."""
+        key = self.key
+        match self.kind:
+            case "partition":
+                row = self.old if self.row is None else self.row
+                return f"{row.topic}:{row.partition}"
+            case "config":
+                return entity_name(key)
+            case _:
+                return str(key)
+
 
 class Rows(ABC, Generic[K, R]):
     """What `decide`, `replay` and the queries see of a table, whichever of the three it is."""
@@ -50,7 +65,7 @@ class Rows(ABC, Generic[K, R]):
     def get(self, key: K) -> R | None: ...
 
     @abstractmethod
-    def keys(self) -> Collection[K]:
+    def all_keys(self) -> Collection[K]:
         """In no order; may be the live keys, so not to be held over a change."""
 
     @abstractmethod
@@ -72,11 +87,11 @@ class Rows(ABC, Generic[K, R]):
         """Of the last change of this key as far as that is known, removals included; None: nothing is known."""
 
     def __len__(self) -> int:
-        return len(self.keys())
+        return len(self.all_keys())
 
     def sorted_keys(self) -> list[K]:
         """In order. The table's own list: not to be changed, nor held over a change."""
-        return sorted(self.keys())  # type: ignore[type-var]
+        return sorted(self.all_keys())  # type: ignore[type-var]
 
     def rows(self) -> Iterable[R]:
         """In the order of their keys; the table must not change meanwhile."""
@@ -112,7 +127,7 @@ class Table(Rows[K, R]):
         self._order: list[K] | None = None
         self._gone: dict[tuple[K, str], int] = {}
 
-    def keys(self) -> Collection[K]:
+    def all_keys(self) -> Collection[K]:
         return self.items.keys()
 
     def __len__(self) -> int:
@@ -207,7 +222,7 @@ class Overlay(Rows[K, R]):
         row: R | None = change.row
         return row
 
-    def keys(self) -> Collection[K]:
+    def all_keys(self) -> Collection[K]:
         over = self.over
         if not over:
             return self.base.items.keys()
@@ -250,8 +265,10 @@ class PinnedRows(Rows[K, R]):
     def get(self, key: K) -> R | None:
         return self.saved[key] if key in self.saved else self.base.items.get(key)
 
-    def keys(self) -> Collection[K]:
+    def all_keys(self) -> Collection[K]:
         saved = self.saved
+        if not saved:
+            return list(self.base.items)
         present = [key for key in self.base.items if key not in saved]
         present.extend(key for key, row in saved.items() if row is not None)
         return present
@@ -285,7 +302,7 @@ class CopiedRows(Rows[K, R]):
     def get(self, key: K) -> R | None:
         return self.items.get(key)
 
-    def keys(self) -> Collection[K]:
+    def all_keys(self) -> Collection[K]:
         return self.items.keys()
 
     def put(

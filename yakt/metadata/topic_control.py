@@ -40,7 +40,7 @@ def find(state: State, name: str) -> TopicRow:
     """Raises RefusedError (UNKNOWN_TOPIC), with names near to it."""
     row = state.topics.get(name)
     if row is None:
-        raise refusals.unknown_topic(name, state.end_offset, refusals.nearest(name, state.topics.keys()))
+        raise refusals.unknown_topic(name, state.end_offset, refusals.nearest(name, state.topics.all_keys()))
     return row
 
 
@@ -175,7 +175,7 @@ def add_partitions(state: State, command: AddPartitions, stamp: Stamp) -> Decisi
         )
     added = command.count - row.partitions
     _check_count(added)
-    replication = state.replication_of(row) or stamp.settings.default_replication
+    replication = row.replication or stamp.settings.default_replication
     placed = place(usable_brokers(state), added, replication, stamp.random)
     return Decision(
         [_partition(state, row.id, number, replicas) for number, replicas in enumerate(placed, row.partitions)], {}

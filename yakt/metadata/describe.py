@@ -1,0 +1,124 @@
+"""Rows as the pairs of a data line, in the order of line-protocol.md §4. Knows no text format."""
+
+from yakt.ids import format_uuid
+from yakt.metadata.commands import Pairs
+from yakt.metadata.rows import (
+    BrokerRow,
+    ClosedBroker,
+    ConfigKey,
+    ConfigValue,
+    FeatureRow,
+    PartitionRow,
+    ProducerRow,
+    TopicRow,
+    entity_name,
+)
+from yakt.metadata.tables import Change
+
+SUPPORTED_LEVELS = {"metadata.version": (21, 21), "kraft.version": (0, 1)}
+"""What every YAKt node supports, both inclusive (records.md §2)."""
+
+
+def broker(row: BrokerRow) -> Pairs:
+    point = row.end_points[0] if row.end_points else None
+    return {
+        "id": row.id,
+        "epoch": row.epoch,
+        "host": point.host if point else None,
+        "port": point.port if point else None,
+        "rack": row.rack,
+        "fenced": row.fenced,
+        "uuid": format_uuid(row.incarnation),
+        "status": row.status,
+        "protocol": row.protocol_name,
+        "changes": row.changes,
+    }
+
+
+def closed_broker(row: ClosedBroker) -> Pairs:
+    return {
+        "id": row.id,
+        "epoch": row.epoch,
+        "host": row.host,
+        "port": row.port,
+        "rack": row.rack,
+        "fenced": True,
+        "uuid": format_uuid(row.incarnation),
+        "status": "CLOSED",
+        "protocol": row.protocol,
+        "changes": row.changes,
+    }
+
+
+def topic(row: TopicRow) -> Pairs:
+    return {
+        "name": row.name,
+        "id": format_uuid(row.id),
+        "partitions": row.partitions,
+        "replication": row.replication,
+    }
+
+
+def partition(row: PartitionRow) -> Pairs:
+    return {
+        "topic": row.topic,
+        "partition": row.partition,
+        "leader": row.leader,
+        "leader_epoch": row.leader_epoch,
+        "partition_epoch": row.partition_epoch,
+        "replicas": row.replicas,
+        "isr": row.isr,
+        "adding": row.adding,
+        "removing": row.removing,
+    }
+
+
+def config(key: ConfigKey, value: ConfigValue) -> Pairs:
+    return {"entity": entity_name(key), "key": value.key, "value": value.value}
+
+
+def feature(row: FeatureRow) -> Pairs:
+    least, most = SUPPORTED_LEVELS.get(row.name, (0, 0))
+    return {"name": row.name, "level": row.level, "min": least, "max": most}
+
+
+def producer(row: ProducerRow) -> Pairs:
+    return {"producer": row.id, "broker": row.broker, "broker_epoch": row.broker_epoch}
+
+
+def is_shown(row: PartitionRow) -> bool:
+    """A partition without replicas is one that was removed (seed-api.md): in no list until it is made again."""
+    return bool(row.replicas)
+
+
+def describe(change: Change) -> Pairs:
+    """The entity as it is after this change, or its key and `deleted=true`; without its offset."""
+    row = change.row
+    match change.kind:
+        case "config":
+            value = config_value(change)
+            if value is not None:
+                return config(change.key, value)
+            return {"entity": entity_name(change.key), "key": change.part, "deleted": True}
+        case "broker":
+            return {"id": change.key, "deleted": True} if row is None else broker(row)
+        case "topic":
+            return {"name": change.key, "deleted": True} if row is None else topic(row)
+        case "partition":
+            if row is None or not is_shown(row):
+                known = change.old if row is None else row
+                return {"topic": known.topic, "partition": known.partition, "deleted": True}
+            return partition(row)
+        case "feature":
+            return {"name": change.key, "deleted": True} if row is None else feature(row)
+        case "producer":
+            return {"producer": change.key, "deleted": True} if row is None else producer(row)
+    raise AssertionError(f"{change.kind} rows are told to nobody")
+
+
+def config_value(change: Change) -> ConfigValue | None:
+    """What the changed config is set to now; None: it was deleted."""
+    if change.gone:
+        return None
+    found: ConfigValue = next(value for value in change.row if value.key == change.part)
+    return found

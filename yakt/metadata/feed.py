@@ -1,0 +1,82 @@
+"""What changed since an offset (FETCH, VIEW): each entity once, as it now is; or all there is, if that is not known."""
+
+from collections.abc import Iterator
+
+from yakt.metadata import describe
+from yakt.metadata.commands import Answer, FetchChanges, Pairs, Row
+from yakt.metadata.image import MetadataImage
+from yakt.metadata.rows import TOPIC_CONFIG
+from yakt.metadata.tables import Change
+
+VIEW_KINDS = frozenset(("broker", "topic", "partition"))
+
+
+def fetch(image: MetadataImage, query: FetchChanges) -> Answer:
+    """Answer FETCH and VIEW. `next=` is where to go on; `snapshot=true` says that these rows are all there are."""
+    since = query.since
+    if since is None:
+        return _whole(image, query, None)
+    if since > image.end_offset:
+        return _whole(image, query, "ahead")
+    if since < image.journal.start_offset:
+        return _whole(image, query, "compacted")
+    rows: list[Row] = []
+    next_offset = image.end_offset
+    changes = image.journal.changes
+    last_offset = -1
+    for position in range(image.journal.position(since), len(changes)):
+        change = changes[position]
+        # Cut between offsets only: `next=` is one.
+        if len(rows) >= query.limit and change.offset != last_offset:
+            next_offset = last_offset + 1
+            break
+        if (query.view and change.kind not in VIEW_KINDS) or not is_last(image, change):
+            continue
+        rows.append(Row(change.kind, {"offset": change.offset, **describe.describe(change)}))
+        last_offset = change.offset
+    return Answer({"next": next_offset, "high_watermark": image.end_offset}, rows)
+
+
+def is_last(image: MetadataImage, change: Change) -> bool:
+    """Whether this is the entity's last change that is told of; the rest of its history is in a later one."""
+    table, key = change.table, change.key
+    row = table.items.get(key)
+    if not change.gone:
+        if change.part:
+            return any(value.key == change.part and value.offset == change.offset for value in row or ())
+        return row is not None and row.offset == change.offset
+    if change.quiet:
+        return False  # with its topic, which is told
+    if change.part:
+        if key[0] == TOPIC_CONFIG and image.topics.get(key[1]) is None:
+            return False
+        if any(value.key == change.part for value in row or ()):
+            return False
+    elif row is not None:
+        return False
+    return table.gone_offset(key, change.part) in (change.offset, None)
+
+
+def _whole(image: MetadataImage, query: FetchChanges, reason: str | None) -> Answer:
+    rows = [Row(kind, pairs) for kind, pairs in _all(image) if not query.view or kind in VIEW_KINDS]
+    pairs: Pairs = {"snapshot": True, "next": image.end_offset, "high_watermark": image.end_offset}
+    if reason is not None:
+        pairs["reason"] = reason
+    return Answer(pairs, rows)
+
+
+def _all(image: MetadataImage) -> Iterator[tuple[str, Pairs]]:
+    for broker in image.brokers.rows():
+        yield "broker", {"offset": broker.offset, **describe.broker(broker)}
+    for topic in image.topics.rows():
+        yield "topic", {"offset": topic.offset, **describe.topic(topic)}
+        for row in image.partitions_of(topic):
+            if describe.is_shown(row):
+                yield "partition", {"offset": row.offset, **describe.partition(row)}
+    for key in image.configs.sorted_keys():
+        for value in image.configs.get(key) or ():
+            yield "config", {"offset": value.offset, **describe.config(key, value)}
+    for feature in image.features.rows():
+        yield "feature", {"offset": feature.offset, **describe.feature(feature)}
+    for producer in image.producers.rows():
+        yield "producer", {"offset": producer.offset, **describe.producer(producer)}

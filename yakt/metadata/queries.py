@@ -1,0 +1,208 @@
+"""Answers queries from an image: the rows and pairs of line-protocol.md §4. Reads only; knows no text."""
+
+import fnmatch
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, assert_never
+
+from yakt.metadata import commands as c
+from yakt.metadata import describe, feed, refusals
+from yakt.metadata.commands import Answer, Pairs, Query, Row
+from yakt.metadata.config_control import resource_of
+from yakt.metadata.image import MetadataImage
+from yakt.metadata.records import NO_LEADER
+from yakt.metadata.rows import BROKER_CONFIG, TOPIC_CONFIG, PartitionRow
+from yakt.metadata.topic_control import find as find_topic
+
+LIMIT_MAX = 10_000
+T = TypeVar("T")
+
+
+def answer(image: MetadataImage, query: Query) -> Answer:
+    """Answer from the image as it is now. Raises RefusedError: an unknown entity, a page's key that is none."""
+    match query:
+        case c.GetConfigs():
+            return _configs(image, query)
+        case c.ShowTopic():
+            return _topic(image, query)
+        case c.ListTopics():
+            return _topics(image, query)
+        case c.ListPartitions():
+            return _partitions(image, query)
+        case c.ListBrokers():
+            return _brokers(image, query)
+        case c.ShowBroker():
+            return _broker(image, query)
+        case c.ListFeatures():
+            return _features(image)
+        case c.ListProducers():
+            return _producers(image, query)
+        case c.ShowProducer():
+            return _producer(image, query)
+        case c.FetchChanges():
+            return feed.fetch(image, query)
+        case _:
+            assert_never(query)
+
+
+def _page(
+    image: MetadataImage,
+    kind: str,
+    found: Iterable[T],
+    limit: int,
+    pairs_of: Callable[[T], Pairs],
+    key_of: Callable[[T], str],
+) -> Answer:
+    """At most `limit` of what was found, and the key to go on from if there is more."""
+    limit = max(1, min(limit, LIMIT_MAX))
+    rows: list[Row] = []
+    last: T | None = None
+    pairs: Pairs = {}
+    for one in found:
+        if len(rows) == limit:
+            assert last is not None
+            pairs = {"next": key_of(last)}
+            break
+        rows.append(Row(kind, pairs_of(one)))
+        last = one
+    return Answer({"count": len(rows), "offset": image.end_offset, **pairs}, rows)
+
+
+def _one(image: MetadataImage, kind: str, pairs: Pairs) -> Answer:
+    return Answer({"count": 1, "offset": image.end_offset}, [Row(kind, pairs)])
+
+
+def _after(keys: list[T], after: T | None) -> Iterator[T]:
+    """Sorted keys past one."""
+    start = 0 if after is None else bisect_right(keys, after)  # type: ignore[call-overload]
+    return (keys[position] for position in range(start, len(keys)))
+
+
+def _number(text: str | None) -> int | None:
+    """A page's key that is a number. Raises RefusedError (BAD_ARGUMENT)."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"-?[0-9]{1,19}", text):
+        raise refusals.bad_argument("after", f"after={text}: the keys of this list are numbers")
+    return int(text)
+
+
+def _configs(image: MetadataImage, query: c.GetConfigs) -> Answer:
+    key = resource_of(query.entity)
+    row = image.configs.get(key)
+    if row is None:
+        if key[0] == TOPIC_CONFIG:
+            find_topic(image, key[1])
+        elif key[0] == BROKER_CONFIG and key[1] and not (key[1].isascii() and key[1].isdigit()):
+            raise refusals.invalid_request(f"broker/{key[1]}: a broker's id is a number", key="entity")
+        return Answer({"count": 0, "offset": image.end_offset})
+    rows = [Row("config", describe.config(key, value)) for value in row]
+    return Answer({"count": len(rows), "offset": image.end_offset}, rows)
+
+
+def _topic(image: MetadataImage, query: c.ShowTopic) -> Answer:
+    topic = find_topic(image, query.name)
+    after = _number(query.after)
+    start = 0 if after is None else max(0, after + 1)
+    rows = (image.partitions.get((topic.id, number)) for number in range(start, topic.partitions))
+    shown = (row for row in rows if row is not None and describe.is_shown(row))
+    return _page(image, "partition", shown, query.limit, describe.partition, lambda row: str(row.partition))
+
+
+def _topics(image: MetadataImage, query: c.ListTopics) -> Answer:
+    matches: Callable[[str], Any] = (
+        (lambda _name: True) if query.match is None else re.compile(fnmatch.translate(query.match)).match
+    )
+    names = (name for name in _after(image.topics.sorted_keys(), query.after) if matches(name))
+    rows = (row for row in map(image.topics.get, names) if row is not None)
+    return _page(image, "topic", rows, query.limit, describe.topic, lambda row: row.name)
+
+
+def _partitions(image: MetadataImage, query: c.ListPartitions) -> Answer:
+    if query.topic is not None:
+        find_topic(image, query.topic)
+    after = _partition_key(query.after)
+
+    def is_wanted(row: PartitionRow) -> bool:
+        return (
+            describe.is_shown(row)
+            and (query.broker is None or query.broker in row.replicas)
+            and (not query.leaderless or row.leader == NO_LEADER)
+            and (not query.under_replicated or len(row.isr) < len(row.replicas))
+        )
+
+    wanted = filter(is_wanted, _partitions_after(image, query, after))
+    return _page(
+        image, "partition", wanted, query.limit, describe.partition, lambda row: f"{row.topic}:{row.partition}"
+    )
+
+
+def _partition_key(text: str | None) -> tuple[str, int] | None:
+    """A page's key, `topic:partition`. Raises RefusedError (BAD_ARGUMENT)."""
+    if text is None:
+        return None
+    topic, colon, number = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,10}", number):
+        raise refusals.bad_argument("after", f"after={text}: the keys of this list are topic:partition")
+    return topic, int(number)
+
+
+def _partitions_after(
+    image: MetadataImage, query: c.ListPartitions, after: tuple[str, int] | None
+) -> Iterator[PartitionRow]:
+    """By topic and number, past a key; of one broker without a look at the others' partitions."""
+    if query.broker is not None and query.topic is None:
+        rows = sorted(image.partitions.of_broker(query.broker), key=lambda row: (row.topic, row.partition))
+        yield from (row for row in rows if after is None or (row.topic, row.partition) > after)
+        return
+    names = [query.topic] if query.topic is not None else image.topics.sorted_keys()
+    start = 0
+    if after is not None and query.topic is None:
+        start = max(0, bisect_right(names, after[0]) - 1)
+    for position in range(start, len(names)):
+        topic = image.topics.get(names[position])
+        assert topic is not None
+        first = 0
+        if after is not None:
+            if topic.name < after[0]:
+                continue
+            first = after[1] + 1 if topic.name == after[0] else 0
+        for number in range(first, topic.partitions):
+            row = image.partitions.get((topic.id, number))
+            if row is not None:
+                yield row
+
+
+def _brokers(image: MetadataImage, query: c.ListBrokers) -> Answer:
+    rows = map(image.brokers.get, _after(image.brokers.sorted_keys(), _number(query.after)))
+    shown = (row for row in rows if row is not None and query.fenced in (None, row.fenced))
+    return _page(image, "broker", shown, query.limit, describe.broker, lambda row: str(row.id))
+
+
+def _broker(image: MetadataImage, query: c.ShowBroker) -> Answer:
+    row = image.brokers.get(query.id)
+    if row is not None:
+        return _one(image, "broker", describe.broker(row))
+    closed = image.closed.get(query.id)
+    if closed is not None:
+        return _one(image, "broker", describe.closed_broker(closed))
+    raise refusals.unknown_broker(query.id, image.end_offset, image.broker_ids())
+
+
+def _features(image: MetadataImage) -> Answer:
+    rows = [Row("feature", describe.feature(row)) for row in image.features.rows()]
+    return Answer({"count": len(rows), "offset": image.end_offset}, rows)
+
+
+def _producers(image: MetadataImage, query: c.ListProducers) -> Answer:
+    rows = map(image.producers.get, _after(image.producers.sorted_keys(), _number(query.after)))
+    shown = (row for row in rows if row is not None)
+    return _page(image, "producer", shown, query.limit, describe.producer, lambda row: str(row.id))
+
+
+def _producer(image: MetadataImage, query: c.ShowProducer) -> Answer:
+    row = image.producers.get(query.id)
+    if row is None:
+        raise refusals.unknown_producer(query.id, image.end_offset)
+    return _one(image, "producer", describe.producer(row))
