@@ -50,7 +50,7 @@ def ask(quorum: Quorum, effects: Effects, role: Follower | Unattached) -> None:
 
 
 def _any_other(quorum: Quorum) -> NodeId | None:
-    others = quorum.voters.others
+    others = quorum.voters.reachable
     return others[int(quorum.random() * len(others))] if others else None
 
 

@@ -9,7 +9,7 @@ from yakt.batch import ControlRecord, RecordBatch
 from yakt.ids import Epoch, Instant, NodeId, Offset, ReplicaKey
 from yakt.raft.effects import Commit, Effects, RememberVoter
 from yakt.raft.log import Log
-from yakt.raft.roles import Leader, Resigned, Role
+from yakt.raft.roles import Leader, Role
 from yakt.raft.voters import VoterSet
 
 SealControl: TypeAlias = Callable[[tuple[ControlRecord, ...]], tuple[int, bytes]]
@@ -120,8 +120,9 @@ class Quorum:
 
     @property
     def leader_id(self) -> NodeId | None:
-        """Who leads our epoch as far as we know; None once it is we who have resigned."""
-        return None if isinstance(self.role, Resigned) else self.election.leader_id
+        """Who leads our epoch as far as we know; None if it was us, and is no more."""
+        leader_id = self.election.leader_id
+        return None if leader_id == self.me.id and not isinstance(self.role, Leader) else leader_id
 
     @property
     def is_voter(self) -> bool:

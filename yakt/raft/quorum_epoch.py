@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from yakt.ids import Instant, NodeId
-from yakt.raft import transitions, vote
+from yakt.raft import transitions
 from yakt.raft.effects import Effects, Send
 from yakt.raft.events import Source
 from yakt.raft.messages import BeginQuorumEpochRequest, EndQuorumEpochRequest, Error, QuorumEpochResponse
@@ -105,11 +105,7 @@ def on_end_request(
     role.hears_leader = False
     quorum.hurry = max(quorum.hurry, 1)
     wait = successor_backoff(quorum.config.election_timeout, request.preferred_successors, quorum.me.id)
-    if wait == 0:
-        if not quorum.is_shutting_down:
-            vote.stand(quorum, effects)
-    else:
-        role.deadline = Instant(effects.now + wait)
+    role.deadline = Instant(effects.now + wait)
 
 
 def successor_backoff(longest: float, preferred_successors: Sequence[NodeId], me: NodeId) -> float:

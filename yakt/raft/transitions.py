@@ -83,7 +83,7 @@ def begin(quorum: Quorum, effects: Effects) -> None:
         _enter(quorum, effects, _resigned(quorum, effects, ()), found)
     elif found.voted == quorum.me and found.leader_id is None and quorum.is_voter:
         _enter(quorum, effects, _candidate(quorum, effects), found)
-    elif found.leader_id is not None and found.leader_id in quorum.voters.ids:
+    elif found.leader_id is not None and found.leader_id in quorum.voters.reachable:
         _enter(quorum, effects, _follower(quorum, effects, found.leader_id), found)
     else:
         _enter(quorum, effects, _unattached(quorum, effects), found)
@@ -123,7 +123,7 @@ def end_prospect(quorum: Quorum, effects: Effects) -> None:
     assert isinstance(quorum.role, Prospective)
     leader_id = quorum.election.leader_id
     role: Follower | Unattached
-    if leader_id is not None and leader_id != quorum.me.id and leader_id in quorum.voters.ids:
+    if leader_id is not None and leader_id in quorum.voters.reachable:
         role = _follower(quorum, effects, leader_id)
     else:
         role = _unattached(quorum, effects)
@@ -177,7 +177,7 @@ def become_follower(quorum: Quorum, effects: Effects, epoch: Epoch, leader_id: N
     voted = quorum.election.voted if epoch == quorum.epoch else None
     quorum.hurry = 0
     role: Follower | Unattached
-    if leader_id in quorum.voters.ids:
+    if leader_id in quorum.voters.reachable:
         role = _follower(quorum, effects, leader_id)
     else:
         role = _unattached(quorum, effects)

@@ -12,7 +12,8 @@ from yakt.raft.roles import Candidate, Prospective, can_grant_pre_vote, can_gran
 def stand(quorum: Quorum, effects: Effects) -> None:
     """Begin to stand for election; a single voter leads within the same step."""
     transitions.become_prospective(quorum, effects)
-    count(quorum, effects)
+    if not quorum.voters.others:
+        _count(quorum, effects)
 
 
 def ask(quorum: Quorum, effects: Effects, role: Prospective | Candidate) -> None:
@@ -114,10 +115,10 @@ def on_response(quorum: Quorum, effects: Effects, source: Source, response: Vote
         role.rejected.add(source)
     else:
         return  # asked again by timer
-    count(quorum, effects)
+    _count(quorum, effects)
 
 
-def count(quorum: Quorum, effects: Effects) -> None:
+def _count(quorum: Quorum, effects: Effects) -> None:
     """Move on once the round is decided. Both steps may follow at once: a single voter is its own majority."""
     role = quorum.role
     if isinstance(role, Prospective):
