@@ -211,6 +211,22 @@ async def test_half_open_is_pinged_and_given_up(autojump_clock: trio.testing.Moc
     assert trio.current_time() - began == pytest.approx(PATIENCE.ping_after_s + PATIENCE.silence_s)
 
 
+async def test_having_stood_still_ourselves_is_not_the_peers_silence(mock_clock: trio.testing.MockClock) -> None:
+    """A stopped process that goes on finds all its deadlines passed at once; the peer must get its chance to answer."""
+    here, there = trio.testing.memory_stream_pair()
+    sides = side(here, dialled=True), side(there, dialled=False)
+    async with trio.open_nursery() as nursery:
+        for one in sides:
+            nursery.start_soon(one.connection.run)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(60)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [one.connection.reason for one in sides] == [None, None]
+        nursery.cancel_scope.cancel()
+
+
 async def test_one_that_talks_but_does_not_read_is_given_up_in_bounded_memory(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
