@@ -1,7 +1,7 @@
 """Rows as the pairs of a data line, in the order of line-protocol.md §4. Knows no text format."""
 
 from yakt.ids import format_uuid
-from yakt.metadata.commands import Pairs
+from yakt.metadata.commands import Pairs, Row
 from yakt.metadata.rows import (
     BrokerRow,
     ClosedBroker,
@@ -89,6 +89,11 @@ def producer(row: ProducerRow) -> Pairs:
 def is_shown(row: PartitionRow) -> bool:
     """A partition without replicas is one that was removed (seed-api.md): in no list until it is made again."""
     return bool(row.replicas)
+
+
+def describe_change(change: Change) -> Row | None:
+    """The data line of the entity as it is after this change, without its offset; None if nobody is told of it."""
+    return Row(change.kind, describe(change)) if change.table.watched and not change.quiet else None
 
 
 def describe(change: Change) -> Pairs:

@@ -83,7 +83,7 @@ def _state_records(state: State) -> Iterator[Record]:
         yield state_record(StateRows(requests=tuple(requests)))
 
 
-def batches(state: State) -> Iterator[list[bytes]]:
+def values_of(state: State) -> Iterator[list[bytes]]:
     """The record values of a snapshot, as many at a time as one batch shall hold."""
     values: list[bytes] = []
     size = 0
@@ -101,11 +101,11 @@ def batches(state: State) -> Iterator[list[bytes]]:
 class SnapshotLoader:
     """Makes an image of a snapshot's data records, batch by batch.
 
-    `end_offset` and `epoch` are the snapshot's id, `timestamp_ms` its header's. All rows count as changed by the last
+    `end_offset` and `epoch` are the snapshot's id, `timestamp_ms` its header's (0: not known). All rows count as changed by the last
     record that the snapshot covers.
     """
 
-    def __init__(self, end_offset: int, epoch: int, timestamp_ms: int) -> None:
+    def __init__(self, end_offset: int, epoch: int, timestamp_ms: int = 0) -> None:
         self._image = MetadataImage()
         self._image.journal.recording = False
         self._image.begin_batch(timestamp_ms)
@@ -134,7 +134,7 @@ class SnapshotLoader:
         return image
 
 
-def load(loaded: Iterable[Sequence[Record]], end_offset: int, epoch: int, timestamp_ms: int) -> MetadataImage:
+def load(loaded: Iterable[Sequence[Record]], end_offset: int, epoch: int, timestamp_ms: int = 0) -> MetadataImage:
     """The image of a whole snapshot's data records, batch by batch; as SnapshotLoader."""
     loader = SnapshotLoader(end_offset, epoch, timestamp_ms)
     for batch in loaded:
