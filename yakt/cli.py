@@ -40,6 +40,9 @@ class Command:
 
 
 COMMANDS: Mapping[str, Command] = {
+    "dev": Command(
+        "yakt.dev.command", "run a whole cluster on this machine, with a live feed; or a tour of a failover"
+    ),
     "check-config": Command("yakt.check_config", "look for faults in configuration files"),
 }
 
