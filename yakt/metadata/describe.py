@@ -91,9 +91,9 @@ def is_shown(row: PartitionRow) -> bool:
     return bool(row.replicas)
 
 
-def describe_change(change: Change) -> Row | None:
-    """The data line of the entity as it is after this change, without its offset; None if nobody is told of it."""
-    return Row(change.kind, describe(change)) if change.table.watched and not change.quiet else None
+def describe_change(change: Change) -> Row:
+    """The data line of the entity as it is after this change, or its key and `deleted=true`; without its offset."""
+    return Row(change.kind, describe(change))
 
 
 def describe(change: Change) -> Pairs:
