@@ -99,6 +99,23 @@ def test_truncation(at: tuple[int, int], expected: int) -> None:
     assert LOG.find_truncation(point(*at)) == expected
 
 
+def test_durable_end() -> None:
+    log = make((1, 3))
+    assert log.durable_end == point(3, 1)
+    log.append(Offset(3), Epoch(2), 2)
+    log.append(Offset(5), Epoch(4), 1)
+    assert log.durable_end == point(3, 1)
+    log.flush(Offset(4))
+    assert log.durable_end == point(4, 2)
+    log.snapshots[point(5, 2)] = 10
+    assert log.durable_end == point(5, 2)
+    log.flush(Offset(6))
+    assert log.durable_end == log.end == point(6, 4)
+    empty = make()
+    empty.append(Offset(0), Epoch(1), 1)
+    assert empty.durable_end == point(0, 0)
+
+
 def test_epoch_at() -> None:
     log = make((3, 6), (4, 1), snapshots=(point(5, 2),), start=5)
     assert [log.epoch_at(Offset(offset)) for offset in (4, 5, 10, 11, 12)] == [None, 3, 3, 4, None]

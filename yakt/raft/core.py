@@ -246,7 +246,7 @@ class RaftCore:
                         return
                     role.deadline = quorum.fetch_deadline(now)
                     if isinstance(role, Follower) and not quorum.is_voter:
-                        role.is_astray, role.download, role.ask_at = True, None, now
+                        role.is_astray, role.download, role.asked, role.ask_at = True, None, None, now
                 if now >= role.ask_at:
                     self._ask(effects)
                 if isinstance(role, Follower) and now >= role.read_ask_at:

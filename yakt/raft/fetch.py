@@ -23,6 +23,9 @@ from yakt.raft.roles import NEVER, Asked, Download, Follower, Leader, Progress, 
 def ask(quorum: Quorum, effects: Effects, role: Follower | Unattached) -> None:
     """Fetch from the leader, or from any voter while none is known; wait for the flush first, if one is due."""
     log = quorum.log
+    if role.asked is not None and isinstance(role, Follower):
+        ask_again(quorum, effects, role, role.asked)
+        return
     if log.flushed_end < log.end_offset:
         role.asked = None
         role.ask_at = NEVER  # `Flushed` asks
@@ -47,6 +50,12 @@ def ask(quorum: Quorum, effects: Effects, role: Follower | Unattached) -> None:
     role.asked = Asked(to, correlation, request)
     role.ask_at = Instant(effects.now + quorum.config.request_timeout)
     effects.add(Send(to, request, correlation))
+
+
+def ask_again(quorum: Quorum, effects: Effects, role: Follower, asked: Asked) -> None:
+    """No answer yet: the same question under the same number, so that on a slow link the first answer still counts."""
+    role.ask_at = Instant(effects.now + quorum.config.request_timeout)
+    effects.add(Send(asked.to, asked.request, asked.correlation))
 
 
 def _any_other(quorum: Quorum) -> NodeId | None:
@@ -94,7 +103,8 @@ def on_response(quorum: Quorum, effects: Effects, source: Source, response: Fetc
         or not isinstance(request, FetchRequest)
         or not _is_of_this_log(quorum, request)
     ):
-        role.ask_at = Instant(effects.now + quorum.config.retry_backoff)
+        pause = quorum.config.retry_backoff if isinstance(role, Follower) else quorum.config.vote_retry
+        role.ask_at = Instant(effects.now + pause)
         return
     hear_leader(quorum, effects, role)
     if response.read_round > role.read_round:
@@ -247,7 +257,7 @@ def on_request(quorum: Quorum, effects: Effects, source: Source, request: FetchR
         advance_high_watermark(quorum, effects, leader)
         reads.confirm(quorum, effects, leader)
     old = leader.parked.pop(source, None)
-    if old is not None:  # one fetch a source: the new one replaces it
+    if old is not None and old.correlation != correlation:  # one fetch a source: the new one replaces it
         effects.add(Send(source, parked.answer(quorum, leader, old.request), old.correlation))
     parked.answer_or_park(quorum, effects, leader, source, request, correlation, is_voter=follower is not None)
 

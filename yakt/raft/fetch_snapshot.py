@@ -13,6 +13,9 @@ def ask(quorum: Quorum, effects: Effects, role: Follower) -> None:
     """Ask the leader for the next piece."""
     download = role.download
     assert download is not None
+    if role.asked is not None:
+        fetch.ask_again(quorum, effects, role, role.asked)
+        return
     request = FetchSnapshotRequest(
         replica=quorum.me,
         epoch=quorum.epoch,

@@ -63,6 +63,16 @@ class Log:
         return OffsetAndEpoch(self.last_epoch, self.end_offset)
 
     @property
+    def durable_end(self) -> OffsetAndEpoch:
+        """Where the log would end after a crash: what may be claimed to others."""
+        if self.flushed_end == self.end_offset:
+            return self.end
+        newest = self.newest_snapshot
+        if newest is not None and newest.offset >= self.flushed_end:
+            return newest
+        return OffsetAndEpoch(self.epoch_at(Offset(self.flushed_end - 1)) or Epoch(0), self.flushed_end)
+
+    @property
     def epochs(self) -> tuple[OffsetAndEpoch, ...]:
         """(epoch, offset of its first record in the log), ascending."""
         return tuple(map(OffsetAndEpoch, self._epochs, self._starts))

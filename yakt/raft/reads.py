@@ -85,8 +85,9 @@ def ask_leader(quorum: Quorum, effects: Effects, role: Follower) -> None:
     if not quorum.reads.is_waiting:
         role.read_ask_at = NEVER
         return
-    correlation = quorum.next_correlation()
-    role.read_asked = (correlation, quorum.reads.asked)
+    if role.read_asked is None:
+        role.read_asked = (quorum.next_correlation(), quorum.reads.asked)
+    correlation, _ = role.read_asked
     role.read_ask_at = Instant(effects.now + quorum.config.request_timeout)
     effects.add(Send(role.leader_id, ReadIndexRequest(epoch=quorum.epoch), correlation))
 

@@ -37,7 +37,8 @@ def _ask_one(quorum: Quorum, effects: Effects, role: Prospective | Candidate, vo
     correlation = role.asked.get(voter)
     if correlation is None:  # the same question keeps its number, so that a slow answer to the first try counts
         correlation = role.asked[voter] = quorum.next_correlation()
-    end = quorum.log.end
+    # A vote is given for a log that will not shrink: after a crash the same vote would be given again, unlooked at.
+    end = quorum.log.durable_end
     effects.add(
         Send(
             voter,
