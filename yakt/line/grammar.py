@@ -67,7 +67,7 @@ def parse(line: bytes, origin: Origin = NO_ORIGIN, *, plain: bool = False) -> Re
             if asked is not None:
                 return Request(tag, asked)
     try:
-        if len(line) > LINE_SIZE_MAX:
+        if len(line) > LINE_SIZE_MAX + line.endswith(b"\r"):
             raise line_too_long()
         text = decode(line)
     except RefusedError as exc:
@@ -85,16 +85,12 @@ def parse(line: bytes, origin: Origin = NO_ORIGIN, *, plain: bool = False) -> Re
         return Request(words.tag, exc)
 
 
-def parse_forwarded(line: bytes, origin: Origin) -> Asked:
-    """Read a command that another node took in. Raises RefusedError for whatever is no command of the service."""
-    request = parse(line, origin)
-    match request:
-        case Request(ask=Asked() as asked):
-            return asked
-        case Request(ask=RefusedError() as exc):
-            raise exc
-        case _:
-            raise RefusedError("INVALID_REQUEST", f"not a command to forward: {line[:80]!r}", kafka=42)
+def parse_forwarded(line: bytes, *, client: str, address: str) -> Asked | RefusedError:
+    """Read a command that another node took in from that client; a refusal for whatever is none of the service."""
+    request = parse(line, Origin(client, address), plain=is_plain(line))
+    if request is None or not isinstance(request.ask, Asked | RefusedError):
+        return RefusedError("INVALID_REQUEST", f"not a command to forward: {line[:80]!r}", kafka=42)
+    return request.ask
 
 
 def format_result(result: Result) -> bytes:

@@ -1,0 +1,483 @@
+"""All clients of the line port in one task, over an epoll of its own; a client is a value, a watch has a task.
+
+Theory of operation. A pass takes what epoll reports, within a budget: each ready client's bytes go through its
+`Conversation`, what it has asked so far becomes one `Batch`, and the batch's asks one submission; the pass ends with
+`service.end_turn()`. A client has one batch under way; what it sends meanwhile waits, up to the protocol's bounds, and
+then is not read any more. Answers are called back inside a turn: formatted piece by piece, sent without waiting; what
+the kernel does not take stays with the client, and while something stays, nothing more of its reply is formatted. So a
+client costs at most its waiting lines, one piece of a reply, and references to results.
+
+Why not a task a client: hot-path.md §3 (a third more CPU at 128 connections, twice as much at 1000).
+"""
+
+import errno
+import heapq
+import os
+import select
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+import structlog
+import trio
+
+from yakt.address import Address
+from yakt.errors import RefusedError
+from yakt.line.asks import ConnectionAsk, Hello, Quit, Unwatch, Watch, ZooKeeperWord
+from yakt.line.batch import Batch, Reply, fill, pieces
+from yakt.line.connection import NEVER, Connection
+from yakt.line.replies import Form, format_end
+from yakt.line.watches import Watches
+from yakt.line.words import LINE_SIZE_MAX
+from yakt.line.zookeeper import Traffic, format_mntr, format_ruok, format_srvr
+from yakt.metadata.commands import Answer, Asked, Result, ShowHealth, ShowStatus
+from yakt.node.service import MetadataService
+
+logger = structlog.get_logger()
+
+
+class ListeningSocket(Protocol):
+    """A bound, listening socket, the standard library's or Trio's."""
+
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
+@attrs.frozen
+class NodeInfo:
+    """What HELLO tells beside STATUS. `server`: name and version of the program, `yakt/0.1.0`."""
+
+    node: int
+    cluster: str
+    server: str
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What clients may cost. Sizes in bytes, times in seconds."""
+
+    connections: int = 12_000
+    connections_an_address: int = 11_000
+    stall: float = 30.0
+    """A client that takes nothing of its replies for so long is closed."""
+    linger: float = 2.0
+    linger_size: int = 1024 * 1024
+    """How long and how much is still read and thrown away after the last reply, so that it arrives before a reset."""
+    pass_size: int = 1024 * 1024
+    """Read in one pass; then peers get their turn."""
+    pass_events: int = 512
+    reply_size: int = 512 * 1024
+    """Formatted for one client in one pass."""
+    send_buffer: int | None = None
+    """The kernel's buffer for each client; None leaves it to the kernel."""
+
+
+async def serve(
+    service: MetadataService,
+    sockets: Sequence[ListeningSocket],
+    info: NodeInfo,
+    limits: Limits | None = None,
+) -> None:
+    """Serve all clients that come to these sockets until cancelled. The sockets are taken over and closed."""
+    async with trio.open_nursery() as nursery:
+        listener = _Listener(service, info, limits or Limits(), nursery)
+        try:
+            for sock in sockets:
+                listener.listen(sock)
+            await listener.run()
+        finally:
+            listener.close()
+
+
+class _Listener:
+    def __init__(self, service: MetadataService, info: NodeInfo, limits: Limits, nursery: trio.Nursery) -> None:
+        self._service = service
+        self._info = info
+        self._limits = limits
+        self._watches = Watches(service, nursery, self._tell)
+        self._epoll = select.epoll()
+        self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wakeup, select.EPOLLIN)
+        self._listening: dict[int, socket.socket] = {}
+        self._is_full = False
+        """Out of file descriptors: nobody is accepted until somebody leaves."""
+        self._connections: dict[int, Connection] = {}
+        self._by_host: Counter[str] = Counter()
+        self._ready: dict[Connection, None] = {}
+        """To be looked at in the next pass, whatever their sockets say."""
+        self._in_pass = False
+        self._deadlines: list[tuple[float, int, Connection]] = []
+        self._serial = 0
+        self._received = 0
+        self._sent = 0
+        self._outstanding = 0
+
+    def listen(self, sock: ListeningSocket) -> None:
+        own = socket.socket(fileno=os.dup(sock.fileno()))
+        sock.close()
+        own.setblocking(False)
+        self._listening[own.fileno()] = own
+        self._epoll.register(own.fileno(), select.EPOLLIN)
+
+    def close(self) -> None:
+        for connection in list(self._connections.values()):
+            self._drop(connection)
+        for sock in self._listening.values():
+            sock.close()
+        os.close(self._wakeup)
+        self._epoll.close()
+
+    # --- passes -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        while True:
+            if self._ready:
+                await trio.lowlevel.checkpoint()
+            else:
+                deadline = self._deadlines[0][0] if self._deadlines else NEVER
+                if deadline < NEVER:
+                    with trio.move_on_at(deadline):
+                        await trio.lowlevel.wait_readable(self._epoll.fileno())
+                else:
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+            self._in_pass = True
+            try:
+                self._pass()
+            finally:
+                self._in_pass = False
+
+    def _pass(self) -> None:
+        """One turn's work: read, submit, and let the service decide."""
+        if self._deadlines and self._deadlines[0][0] <= trio.current_time():
+            self._expire()
+        ready, self._ready = self._ready, {}
+        for connection in ready:
+            if connection.reply is not None:
+                self._pump(connection)
+            self._go_on(connection)
+        size = 0
+        for fd, mask in self._epoll.poll(0, self._limits.pass_events):
+            known = self._connections.get(fd)
+            if known is not None:
+                size += self._on_event(known, mask)
+            elif fd == self._wakeup:
+                os.eventfd_read(self._wakeup)
+            elif fd in self._listening:
+                self._accept(self._listening[fd])
+            if size >= self._limits.pass_size:
+                break  # whoever is still ready is reported again
+        self._service.end_turn()
+
+    def _look_again(self, connection: Connection) -> None:
+        """Have a connection looked at in a pass; wake one if none runs."""
+        if not self._ready and not self._in_pass:
+            os.eventfd_write(self._wakeup, 1)
+        self._ready[connection] = None
+
+    # --- clients come -------------------------------------------------------------------------------------------------
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(64):
+            try:
+                sock, name = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as exc:
+                if exc.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                self._stop_accepting(exc)
+                return
+            host = str(name[0])
+            if len(self._connections) >= self._limits.connections:
+                self._turn_away(sock, "this node has as many connections as it takes")
+            elif self._by_host[host] >= self._limits.connections_an_address:
+                self._turn_away(sock, "this node takes no more connections from your address")
+            else:
+                self._welcome(sock, host, str(Address(host, int(name[1]))))
+
+    def _welcome(self, sock: socket.socket, host: str, address: str) -> None:
+        sock.setblocking(False)
+        for level, option, value in (
+            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+        ):
+            sock.setsockopt(level, option, value)
+        if self._limits.send_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer)
+        connection = Connection(sock, host, address)
+        self._connections[connection.fd] = connection
+        self._by_host[host] += 1
+        connection.mask = select.EPOLLIN
+        self._epoll.register(connection.fd, connection.mask)
+
+    def _turn_away(self, sock: socket.socket, message: str) -> None:
+        refusal = RefusedError("OVERLOADED", message, hint="another node takes any command too", retry=True)
+        with sock:
+            sock.setblocking(False)
+            try:
+                sock.send(format_end(refusal).encode())
+                sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # it has gone already
+
+    def _stop_accepting(self, exc: OSError) -> None:
+        logger.warning("no more clients are accepted until one leaves", reason=str(exc))
+        self._is_full = True
+        for fd in self._listening:
+            self._epoll.modify(fd, 0)
+
+    def _start_accepting(self) -> None:
+        self._is_full = False
+        for fd in self._listening:
+            self._epoll.modify(fd, select.EPOLLIN)
+
+    # --- clients speak ------------------------------------------------------------------------------------------------
+
+    def _on_event(self, connection: Connection, mask: int) -> int:
+        """Do what epoll asks for; the number of bytes read."""
+        size = 0
+        try:
+            if mask & select.EPOLLOUT and connection.outbox:
+                if connection.flush():
+                    connection.deadline = trio.current_time() + self._limits.stall
+                if not connection.outbox:
+                    self._pump(connection)
+            if mask & select.EPOLLIN and not connection.closed:
+                size = self._read(connection)
+            elif mask & (select.EPOLLHUP | select.EPOLLERR):
+                self._drop(connection)
+        except OSError:
+            self._drop(connection)
+        if not connection.closed:
+            self._go_on(connection)
+        return size
+
+    def _read(self, connection: Connection) -> int:
+        data = connection.receive()
+        if data is None:
+            return 0
+        if connection.drained >= 0:
+            connection.drained += len(data)
+            if not data or connection.drained > self._limits.linger_size:
+                self._drop(connection)
+        elif data:
+            connection.conversation.feed(data)
+        else:
+            connection.conversation.end()
+        return len(data)
+
+    def _go_on(self, connection: Connection) -> None:
+        """Look at what waits, until something has to be waited for."""
+        conversation = connection.conversation
+        while not connection.closed and not connection.is_busy and not connection.closing:
+            if not conversation.requests:
+                conversation.go_on()
+                if not conversation.requests:
+                    break
+            batch = Batch(lambda batch, replies: self._done(connection, batch, replies))
+            special = fill(batch, conversation.requests)
+            count = len(batch.tags)
+            self._received += count
+            conversation.taken = count
+            if special is not None:
+                self._deal_with(connection, batch, special)
+            elif batch.asked:
+                self._submit(connection, batch)
+            else:
+                batch.answer(())
+        if conversation.is_over and not conversation.requests and not connection.is_busy and not connection.closed:
+            connection.closing = True
+            self._shut(connection)
+        self._listen_to(connection)
+
+    def _submit(self, connection: Connection, batch: Batch) -> None:
+        connection.batch = batch
+        self._outstanding += len(batch.tags)
+        self._service.submit_nowait(batch)
+
+    def _deal_with(self, connection: Connection, batch: Batch, ask: ConnectionAsk) -> None:
+        """An ask that is for the connection and not for the cluster."""
+
+        def answer(result: Result) -> None:
+            connection.starting = False
+            batch.local[0] = result
+            batch.answer(())
+
+        match ask:
+            case Hello(format=form):
+                if form is not None:
+                    batch.form = "json" if form == "json" else "kv"
+                batch.shape = lambda status: self._greeting(status, batch.form or connection.form)
+                batch.asked.append(Asked(ShowStatus(), b"STATUS", connection.conversation.origin))
+                self._submit(connection, batch)
+            case ZooKeeperWord(word=word):
+                batch.closes = True
+                batch.shape = lambda result: self._in_zookeepers_words(word, result)
+                command = ShowHealth() if word == "ruok" else ShowStatus()
+                line = b"HEALTH" if word == "ruok" else b"STATUS"
+                batch.asked.append(Asked(command, line, connection.conversation.origin))
+                self._submit(connection, batch)
+            case Quit():
+                batch.closes = True
+                answer(Answer({}))
+            case Watch():
+                connection.starting = True
+                self._watches.start(connection, batch.tags[0], ask, answer)
+            case Unwatch():
+                answer(self._watches.stop(connection, ask))
+            case _:
+                raise AssertionError(ask)
+
+    def _greeting(self, status: Result, form: Form) -> Reply:
+        if isinstance(status, RefusedError):
+            return status
+        return Answer(
+            {
+                "version": 1,
+                "node": self._info.node,
+                "cluster": self._info.cluster,
+                "server": self._info.server,
+                "leader": status.pairs.get("leader"),
+                "epoch": status.pairs.get("epoch"),
+                "format": form,
+                "max_line": LINE_SIZE_MAX,
+            }
+        )
+
+    def _in_zookeepers_words(self, word: str, result: Result) -> str:
+        if word == "ruok":
+            return format_ruok(result)
+        traffic = Traffic(self._received, self._sent, len(self._connections), self._outstanding)
+        return (format_srvr if word == "srvr" else format_mntr)(result, self._info.server, traffic)
+
+    # --- and are answered ---------------------------------------------------------------------------------------------
+
+    def _done(self, connection: Connection, batch: Batch, replies: Sequence[Reply]) -> None:
+        """A batch is answered: inside a pass, or in whatever turn brought the answer."""
+        if connection.batch is batch:
+            connection.batch = None
+            self._outstanding -= len(batch.tags)
+        if connection.closed:
+            return
+        connection.conversation.taken = 0
+        self._sent += len(batch.tags)
+        if batch.form is not None:
+            connection.form = batch.form
+        if batch.closes:
+            connection.conversation.requests.clear()
+        assert connection.reply is None
+        connection.reply = pieces(batch.tags, replies, connection.form)
+        self._pump(connection)
+        if connection.conversation.requests or not connection.conversation.wants_input:
+            self._look_again(connection)
+
+    def _pump(self, connection: Connection) -> None:
+        """Format and send, piece by piece, as long as the kernel takes them and it is no other client's turn."""
+        size = 0
+        try:
+            while connection.reply is not None and not connection.outbox:
+                piece = next(connection.reply, None)
+                if piece is None:
+                    connection.reply = None
+                    break
+                connection.send(piece)
+                size += len(piece)
+                if size >= self._limits.reply_size:
+                    self._look_again(connection)
+                    break
+        except OSError:
+            self._drop(connection)
+            return
+        self._listen_to(connection)
+        if connection.is_idle and connection.room is not None:
+            connection.room.set()
+            connection.room = None
+
+    async def _tell(self, connection: Connection, text: str) -> None:
+        """Say an event between two replies, once the client has taken all before it."""
+        while not connection.closed and not connection.is_idle:
+            if connection.room is None:
+                connection.room = trio.Event()
+            await connection.room.wait()
+        if connection.closed or connection.closing:
+            return
+        try:
+            connection.send(text.encode())
+        except OSError:
+            self._drop(connection)
+            return
+        self._listen_to(connection)
+
+    def _listen_to(self, connection: Connection) -> None:
+        """Have epoll report what we want of a connection now, and keep its deadline."""
+        if connection.closed:
+            return
+        mask = 0
+        if connection.outbox:
+            mask |= select.EPOLLOUT
+            if connection.deadline == NEVER:
+                self._arm(connection, self._limits.stall)
+        elif connection.drained < 0:
+            connection.deadline = NEVER
+        if connection.conversation.wants_input or connection.drained >= 0:
+            mask |= select.EPOLLIN
+        if mask != connection.mask:
+            connection.mask = mask
+            self._epoll.modify(connection.fd, mask)
+
+    # --- clients go ---------------------------------------------------------------------------------------------------
+
+    def _shut(self, connection: Connection) -> None:
+        """All is said. Close at once if the client has ended too, else after it has had time to read."""
+        if connection.conversation.has_ended:
+            self._drop(connection)
+            return
+        try:
+            connection.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(connection)
+            return
+        connection.drained = 0
+        self._arm(connection, self._limits.linger)
+
+    def _arm(self, connection: Connection, seconds: float) -> None:
+        """Set a deadline. The heap may know the connection by an earlier one, and looks again then."""
+        connection.deadline = trio.current_time() + seconds
+        if not connection.armed or connection.drained >= 0:
+            connection.armed = True
+            self._serial += 1
+            heapq.heappush(self._deadlines, (connection.deadline, self._serial, connection))
+
+    def _expire(self) -> None:
+        """Close those whose time is up; a deadline that has moved goes back on the heap."""
+        now = trio.current_time()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, serial, connection = heapq.heappop(self._deadlines)
+            connection.armed = False
+            if connection.closed or connection.deadline == NEVER:
+                continue
+            if connection.deadline > now:
+                connection.armed = True
+                heapq.heappush(self._deadlines, (connection.deadline, serial, connection))
+                continue
+            if connection.drained < 0:
+                logger.info("a client takes no replies: closed", address=connection.conversation.origin.address)
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        if connection.closed:
+            return
+        del self._connections[connection.fd]
+        self._by_host[connection.host] -= 1
+        if not self._by_host[connection.host]:
+            del self._by_host[connection.host]
+        self._ready.pop(connection, None)
+        self._epoll.unregister(connection.fd)
+        connection.close()
+        if self._is_full:
+            self._start_accepting()
