@@ -40,6 +40,7 @@ class Command:
 
 
 COMMANDS: Mapping[str, Command] = {
+    "serve": Command("yakt.serve", "run one node in the foreground"),
     "dev": Command(
         "yakt.dev.command", "run a whole cluster on this machine, with a live feed; or a tour of a failover"
     ),

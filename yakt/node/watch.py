@@ -1,0 +1,84 @@
+"""Watches: what each record changed, in commit order, none missed and none doubled, to whoever listens.
+
+A watcher is an offset. It reads on from there in the image's journal whenever replay has moved; where the journal does
+not reach back far enough, it first hears the kept log, replayed in slices on a scratch image. Nothing is queued for it:
+one that lags behind the journal is told so, and let go.
+"""
+
+import fnmatch
+from collections.abc import AsyncIterator
+
+import trio
+
+from yakt.errors import RefusedError
+from yakt.metadata.commands import Row
+from yakt.metadata.describe import describe_change
+from yakt.metadata.say import say
+from yakt.metadata.tables import Change
+from yakt.node.history import History
+from yakt.node.service import WatchEvent
+
+SLICE_CHANGES = 500
+
+
+class WatchHub:
+    """All watchers of one node."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._moved = trio.Event()
+
+    def wake(self) -> None:
+        """Replay has moved."""
+        self._moved.set()
+        self._moved = trio.Event()
+
+    async def moved(self) -> None:
+        """Wait until replay moves."""
+        await self._moved.wait()
+
+    async def watch(self, since: int | None, kind: str | None, match: str | None) -> AsyncIterator[WatchEvent]:
+        """See `MetadataService.watch`."""
+        history = self._history
+        at: int = history.end_offset
+        if since is not None:
+            history.check(since, "since")
+            if since < history.present.journal.start_offset:
+                async for changes in history.changes(since, at):
+                    for change in changes:
+                        event = _event(change, kind, match)
+                        if event is not None:
+                            yield event
+            else:
+                at = since
+        while True:
+            moved, journal = self._moved, history.present.journal
+            if at < journal.start_offset:
+                raise RefusedError("LOST", "this watch fell too far behind", details={"since": at})
+            changes = journal.since(at, SLICE_CHANGES)
+            if not changes:
+                await moved.wait()
+                continue
+            at = changes[-1].offset + 1
+            for change in changes:
+                event = _event(change, kind, match)
+                if event is not None:
+                    yield event
+
+
+def _name(row: Row) -> str:
+    """What `match=` is held against: the name of a topic or entity, a partition's topic, else the id."""
+    pairs = row.pairs
+    return str(next((pairs[key] for key in ("name", "topic", "entity", "id", "producer") if key in pairs), ""))
+
+
+def _event(change: Change, kind: str | None, match: str | None) -> WatchEvent | None:
+    """The entity as it then is, or its key with `deleted=true`; None if this watch is not about it."""
+    if change.quiet:
+        return None
+    row = describe_change(change)
+    if kind is not None and row.kind != kind:
+        return None
+    if match is not None and not fnmatch.fnmatchcase(_name(row), match):
+        return None
+    return WatchEvent(kind=row.kind, offset=change.offset, pairs=row.pairs, say=say(change))
