@@ -233,10 +233,11 @@ def test_examples_are_commands(spec: CommandSpec) -> None:
 
 
 def test_a_forwarded_line_is_a_command() -> None:
-    assert parse_forwarded(b"TOPIC DELETE x", ORIGIN).command == c.DeleteTopic("x")
+    found = parse_forwarded(b"TOPIC DELETE x by=ann", client="me", address="127.0.0.1:5")
+    assert isinstance(found, c.Asked)
+    assert (found.command, found.origin) == (c.DeleteTopic("x"), c.Origin("me", "127.0.0.1:5", "", "ann"))
     for line in (b"PING", b"", b"TOPIC DELETE", b"\xff"):
-        with pytest.raises(RefusedError):
-            parse_forwarded(line, ORIGIN)
+        assert isinstance(parse_forwarded(line, client="", address=""), RefusedError)
 
 
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8")) | st.from_regex(r"[a-z.]{1,5}=.{0,9}", fullmatch=True)))

@@ -290,7 +290,9 @@ class _Listener:
                 self._submit(connection, batch)
             else:
                 batch.answer(())
-        if conversation.is_over and not conversation.requests and not connection.is_busy and not connection.closed:
+        if connection.closed or connection.closing:
+            return
+        if conversation.is_over and not conversation.requests and not connection.is_busy:
             connection.closing = True
             self._shut(connection)
         self._listen_to(connection)
