@@ -5,12 +5,13 @@ import random
 import pytest
 
 from tests.raft.replica import Replica, key
-from tests.raft.scripted import ScriptedCluster
+from tests.raft.scripted import ScriptedCluster, directory
+from yakt.batch import KRaftVersion, Voter, Voters
 from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch
 from yakt.raft import invariants
 from yakt.raft.core import Election, LogState
 from yakt.raft.effects import ChangeLeader, SaveElection, Send
-from yakt.raft.events import LogTrimmed, PeerMet, Proposed, SnapshotTaken, TimerFired
+from yakt.raft.events import LogTrimmed, PeerMet, Proposed, SnapshotLoaded, SnapshotTaken, TimerFired
 from yakt.raft.messages import BeginQuorumEpochRequest, FetchRequest
 from yakt.raft.roles import Candidate, Follower, Leader, Unattached
 
@@ -80,6 +81,16 @@ def test_snapshots_move_the_start_of_the_log() -> None:
     assert (statistics.log_start_offset, statistics.newest_snapshot) == (5, snapshot_id)
     with pytest.raises(AssertionError, match="not committed"):
         replica.step(SnapshotTaken(OffsetAndEpoch(Epoch(1), Offset(9)), 10))
+
+
+def test_the_voters_of_an_installed_snapshot_count() -> None:
+    replica = Replica.make(log=LOG, election=Election(Epoch(4), NodeId(3), None))
+    voters = Voters(tuple(Voter(NodeId(node), directory(node), ()) for node in (2, 3, 4)))
+    replica.step(SnapshotLoaded(OffsetAndEpoch(Epoch(4), Offset(9)), (KRaftVersion(1), voters)))
+    assert replica.core.voter_ids == (2, 3, 4)
+    assert not replica.core.is_voter
+    replica.wait(3)
+    assert replica.core.role_name == "follower"
 
 
 def test_questions() -> None:

@@ -7,6 +7,7 @@ from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch
 from yakt.raft.core import Election, LogState
 from yakt.raft.effects import Commit
 from yakt.raft.events import Proposed
+from yakt.raft.messages import FetchRequest
 from yakt.raft.roles import Leader
 
 OLD = LogState(end_offset=Offset(5), epochs=(OffsetAndEpoch(Epoch(1), Offset(0)),))
@@ -104,8 +105,15 @@ def test_caught_up_is_when_it_last_had_all_there_was_at_its_fetch() -> None:
 def test_an_observer_is_listed_and_does_not_count() -> None:
     replica = leading(3)
     replica.flush()
-    replica.core.quorum.voters.remembered[NodeId(2)] = key(2, "z").directory_id
-    replica.fetched_by(2, 15)
+    request = FetchRequest(
+        replica=key(2, "z"),
+        epoch=replica.core.epoch,
+        fetch_offset=Offset(15),
+        last_fetched_epoch=replica.core.epoch,
+        max_wait_ms=0,
+        max_bytes=0,
+    )
+    replica.receive(NodeId(2), request)
     assert replica.core.high_watermark == 0
     statistics = replica.core.statistics(replica.now)
     assert [(observer.id, observer.end_offset) for observer in statistics.observers] == [(2, 15)]

@@ -52,6 +52,17 @@ def test_a_record_names_the_disk_too() -> None:
     assert not voters.is_unmet(NodeId(3))
 
 
+def test_a_snapshot_brings_its_own() -> None:
+    voters = make(1, 2)
+    voters.read(Offset(0), record(1, 2))
+    voters.restart(Offset(9), (KRaftVersion(1), record(1, 2, 3)))
+    assert (voters.ids, voters.kraft_version) == ((1, 2, 3), 1)
+    voters.truncate(Offset(9))
+    assert voters.ids == (1, 2, 3)
+    voters.restart(Offset(12), ())
+    assert not voters.by_record
+
+
 def test_other_control_records_are_passed_over() -> None:
     voters = make(1, 2)
     voters.read(Offset(0), LeaderChange(NodeId(1), (NodeId(1),), (NodeId(1),)))

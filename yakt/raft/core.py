@@ -44,6 +44,7 @@ from yakt.raft.events import (
     ReadAsked,
     Received,
     ShutdownAsked,
+    SnapshotLoaded,
     SnapshotTaken,
     Source,
     TimerFired,
@@ -158,6 +159,8 @@ class RaftCore:
                 quorum.log.snapshots[snapshot_id] = size
             case LogTrimmed(oldest=oldest):
                 quorum.log.trim(oldest)
+            case SnapshotLoaded(snapshot_id=snapshot_id, control=control):
+                quorum.voters.restart(snapshot_id.offset, control)
             case TransferAsked(to=to):
                 if isinstance(quorum.role, Leader):
                     transfer.begin(quorum, effects, quorum.role, to)
@@ -176,7 +179,8 @@ class RaftCore:
         match message:
             case FetchRequest():
                 fetch.on_request(quorum, effects, source, message, correlation)
-                self._advance_transfer(effects)
+                if isinstance(quorum.role, Leader) and quorum.role.transfer is not None:
+                    transfer.advance(quorum, effects, quorum.role)
             case FetchResponse():
                 fetch.on_response(quorum, effects, source, message, correlation)
                 self._ask_if_due(effects)  # a download, perhaps
@@ -291,11 +295,6 @@ class RaftCore:
         role = self.quorum.role
         if isinstance(role, Follower) and effects.now >= role.ask_at:
             self._ask(effects)
-
-    def _advance_transfer(self, effects: Effects) -> None:
-        role = self.quorum.role
-        if isinstance(role, Leader) and role.transfer is not None:
-            transfer.advance(self.quorum, effects, role)
 
     def _open_link(self, effects: Effects, peer: NodeId, *, counts_us: bool) -> None:
         """Ask at once what would else wait for its timer."""

@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import attrs
 
+from yakt.batch import ControlRecord
 from yakt.ids import NodeId, Offset, OffsetAndEpoch, ReplicaKey
 from yakt.raft.messages import Message
 
@@ -95,6 +96,17 @@ class LogTrimmed:
 
 
 @attrs.frozen
+class SnapshotLoaded:
+    """The snapshot of an InstallSnapshot was read: `control` are its KRaftVersion and Voters records, if it has any.
+
+    Told before any other event; needed only where it has some (kraft.version 1).
+    """
+
+    snapshot_id: OffsetAndEpoch
+    control: tuple[ControlRecord, ...]
+
+
+@attrs.frozen
 class TransferAsked:
     """Someone wants `to` (None: whoever is furthest) to lead instead of us."""
 
@@ -117,6 +129,7 @@ Event: TypeAlias = (
     | PeerMet
     | SnapshotTaken
     | LogTrimmed
+    | SnapshotLoaded
     | TransferAsked
     | ShutdownAsked
 )

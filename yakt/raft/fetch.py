@@ -187,7 +187,7 @@ def find_follower(
     replica = request.replica
     if isinstance(source, int) and replica is not None and quorum.admit(effects, replica):
         leader.heard.add(source)
-        if quorum.has_majority({*leader.heard, quorum.me.id}):
+        if len(leader.heard) + quorum.voters.includes_me >= quorum.voters.majority:
             leader.heard.clear()
             leader.check_quorum_deadline = Instant(effects.now + quorum.config.check_quorum_timeout)
         return leader.followers.get(source)
@@ -253,9 +253,11 @@ def on_request(quorum: Quorum, effects: Effects, source: Source, request: FetchR
             follower.fell_back = False
         else:
             follower.fell_back = True
-        follower.read_round = max(follower.read_round, min(request.read_round, leader.read_round))
+        if follower.read_round < request.read_round <= leader.read_round:
+            follower.read_round = request.read_round
         advance_high_watermark(quorum, effects, leader)
-        reads.confirm(quorum, effects, leader)
+        if leader.round_ticket is not None:
+            reads.confirm(quorum, effects, leader)
     old = leader.parked.pop(source, None)
     if old is not None and old.correlation != correlation:  # one fetch a source: the new one replaces it
         effects.add(Send(source, parked.answer(quorum, leader, old.request), old.correlation))

@@ -17,7 +17,8 @@ class LogState:
     """What was found on disk at start, all of it durable.
 
     `epochs`: (epoch, offset of its first record), ascending in both. `snapshots`: (id, bytes), ascending. `control`:
-    KRaftVersion and Voters records by offset, -1 for the 0-0 checkpoint's; further records are allowed and ignored.
+    KRaftVersion and Voters records by offset, ascending: -1 for the 0-0 checkpoint's, a snapshot's end offset - 1 for
+    those of the snapshot the log starts at; further kinds of record are allowed and ignored.
     An empty log that follows a snapshot starts and ends at the snapshot's end offset.
     """
 
@@ -164,6 +165,8 @@ class Log:
 
         Rule 0 is Kafka's: who has nothing is given the newest snapshot even where the log still starts at 0.
         """
+        if last_fetched_epoch == self.last_epoch and self.start_offset < fetch_offset <= self.end_offset:
+            return None  # what nearly every fetch is, and rules 1 to 4 agree
         newest = self.newest_snapshot
         if fetch_offset == 0:
             if newest is not None:

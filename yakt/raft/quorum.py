@@ -153,10 +153,13 @@ class Quorum:
 
     def admit(self, effects: Effects, replica: ReplicaKey) -> bool:
         """Like `counts`, but a configured voter met for the first time is remembered, durably, and counts."""
-        if self.voters.is_unmet(replica.id):
-            self.voters.remember(replica)
-            effects.add(RememberVoter(replica))
-        return self.voters.includes(replica)
+        if self.voters.includes(replica):
+            return True
+        if not self.voters.is_unmet(replica.id):
+            return False
+        self.voters.remember(replica)
+        effects.add(RememberVoter(replica))
+        return True
 
     def append(self, batch: RecordBatch) -> None:
         """Take a batch into the log's numbers; the bytes go with an Append effect."""

@@ -41,13 +41,13 @@ class VoterSet:
                     self.record_offset = offset
         if self.record is None:
             self.ids = self.static
-            self._directories = self.remembered
+            self._directories = {voter: self.remembered[voter] for voter in self.static if voter in self.remembered}
         else:
             self.ids = tuple(sorted(voter.id for voter in self.record.voters))
             self._directories = {voter.id: voter.directory_id for voter in self.record.voters}
         self.others = tuple(voter for voter in self.ids if voter != self.me.id)
         self.majority = len(self.ids) // 2 + 1
-        self.includes_me = self.me.id in self.ids and self._directories.get(self.me.id) == self.me.directory_id
+        self.includes_me = self.includes(self.me)
 
     @property
     def by_record(self) -> bool:
@@ -56,7 +56,7 @@ class VoterSet:
 
     def key(self, voter: NodeId) -> ReplicaKey | None:
         """The one disk that speaks for this voter; None while it was never met, or is no voter."""
-        directory_id = self._directories.get(voter) if voter in self.ids else None
+        directory_id = self._directories.get(voter)
         return None if directory_id is None else ReplicaKey(voter, directory_id)
 
     def is_unmet(self, voter: NodeId) -> bool:
@@ -70,12 +70,13 @@ class VoterSet:
 
     def includes(self, replica: ReplicaKey) -> bool:
         """Whether this very disk is a voter's."""
-        return replica.id in self.ids and self._directories.get(replica.id) == replica.directory_id
+        return self._directories.get(replica.id) == replica.directory_id
 
     def remember(self, replica: ReplicaKey) -> None:
         """Know voter `replica.id` by this directory from now on."""
         assert self.is_unmet(replica.id), f"voter {replica.id} was met before"
         self.remembered[replica.id] = replica.directory_id
+        self._settle()
 
     def read(self, offset: Offset, record: ControlRecord) -> None:
         """Take in a control record of the log (or, at BOOTSTRAP_OFFSET, of the 0-0 checkpoint)."""
@@ -83,6 +84,13 @@ class VoterSet:
             assert not self.history or self.history[-1][0] <= offset
             self.history.append((offset, record))
             self._settle()
+
+    def restart(self, start_offset: Offset, control: Iterable[ControlRecord]) -> None:
+        """The log starts anew past a snapshot with these control records: they stand just below its start."""
+        self.history.clear()
+        self._settle()
+        for record in control:
+            self.read(Offset(start_offset - 1), record)
 
     def truncate(self, end_offset: Offset) -> None:
         """Undo what stood at or past `end_offset`."""
