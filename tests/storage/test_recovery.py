@@ -10,6 +10,7 @@ from tests.storage.places import (
     SEGMENT_0,
     FakePlace,
     Place,
+    RealPlace,
     data,
     epoch_of,
     fill,
@@ -332,8 +333,6 @@ def test_a_value_that_holds_a_batch_is_no_valid_data_after_damage() -> None:
 
 
 def test_the_real_disk_refuses_the_same(tmp_path: Path) -> None:
-    from tests.storage.places import RealPlace  # noqa: PLC0415
-
     place = RealPlace(tmp_path)
     store = place.open()
     store.save_election(Epoch(1), NODE, None)

@@ -29,7 +29,7 @@ from yakt.batch import RecordBatch
 from yakt.errors import StorageError
 from yakt.ids import Epoch, NodeId, Offset, ReplicaKey, Uuid
 from yakt.storage import format as fmt
-from yakt.storage.store import LogLimits, Store
+from yakt.storage.store import LogLimits, Store, open_store
 from yakt.wire import batch as wire
 
 OTHER_DIRECTORY = Uuid(bytes.fromhex("ffeeddccbbaa99887766554433221100"))
@@ -414,8 +414,6 @@ def test_a_damaged_small_file_is_refused(place: Place, name: str) -> None:
 
 
 def test_a_reserved_directory_id_is_never_taken(tmp_path: Path) -> None:
-    from yakt.storage.store import open_store  # noqa: PLC0415
-
     ids = iter([Uuid(bytes(16)), Uuid(bytes(15) + b"\x63"), Uuid(b"\xf8" + bytes(15)), DIRECTORY_ID])
     store = open_store(tmp_path, CLUSTER, NODE, lambda: next(ids))
     assert store.directory_id == DIRECTORY_ID

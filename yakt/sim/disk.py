@@ -95,6 +95,14 @@ class FakeFiles:
         directory, last = self._at(name)
         return bytes(directory.names[last].content)
 
+    def flip(self, name: str, at: int) -> None:
+        """Turn over the lowest bit of a byte, also for those who have the file open."""
+        directory, last = self._at(name)
+        node = directory.names[last]
+        node.content[at] ^= 1
+        if at < len(node.durable):
+            node.durable[at] ^= 1
+
     def put(self, name: str, content: bytes) -> None:
         """Give a file durable contents, as if by another hand (a bit flip, a copied directory)."""
         directory, last = self._at(name)

@@ -359,13 +359,13 @@ class Log:
             (self._to_close.append if self._flush is not None else File.close)(segment.file)
             segment.file = None
 
-    def close(self) -> None:
-        """Sync, note how far, and give all handles back; no flush may be out."""
+    def finish(self) -> None:
+        """Sync, and note that all is on the disk; no flush may be out."""
+        self.disk.check()
         assert self._flush is None, "a flush is out"
         self._opened(self.segments[-1]).sync()
         self.flushed_offset = self.end_offset
         self.point.save(self.flushed_offset, durable=True)
-        self.abandon()
 
     def abandon(self) -> None:
         """Give all handles back as they are."""

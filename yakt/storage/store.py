@@ -358,10 +358,9 @@ class Store:
         """Give everything back; `clean`: sync the log and note so. No flush may be out then."""
         try:
             if clean:
-                self._log.close()
-            else:
-                self._log.abandon()
+                self._log.finish()
         finally:
+            self._log.abandon()
             self._snapshots.close()
             self._disk.unlock()
 
