@@ -445,7 +445,7 @@ def _encode_tags(tags: Sequence[tuple[int, bytes]]) -> bytes:
 
 
 def _read_tags(data: bytes, position: int, end: int) -> tuple[Sequence[tuple[int, int, int]], int]:
-    """As the table does; one tag below 16,384 of less bytes than that at once, its end left to the final position."""
+    """As the table does; one tag, number and size below 16,384, at once, its end left to the final position."""
     if data[position] == 1:
         tag, size, start = data[position + 1], data[position + 2], position + 3
         if tag > 127:
