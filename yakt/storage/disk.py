@@ -59,6 +59,10 @@ class FileSystem(Protocol):
     def restrict(self, name: str, mode: int) -> None: ...
 
 
+_CLOSED = -1
+"""Closed twice, a handle could by then be another file's."""
+
+
 @attrs.define(eq=False)
 class File:
     """An open file; `size` is where the next append goes."""
@@ -121,9 +125,11 @@ class File:
         self.sync()
 
     def close(self) -> None:
-        """Give the handle back; an error here means nothing, what matters was synced."""
-        with contextlib.suppress(OSError):
-            self.disk.files.close(self.handle)
+        """Give the handle back, once; an error here means nothing, what matters was synced."""
+        handle, self.handle = self.handle, _CLOSED
+        if handle != _CLOSED:
+            with contextlib.suppress(OSError):
+                self.disk.files.close(handle)
 
 
 class Disk:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from yakt.batch import ControlRecord, KRaftVersion, RecordBatch, SnapshotFooter, SnapshotHeader, Voters
-from yakt.errors import StorageError
-from yakt.ids import Offset, OffsetAndEpoch
+from yakt.batch import ControlRecord, KRaftVersion, RecordBatch, SnapshotHeader, Voters
+from yakt.errors import CodecError, StorageError
+from yakt.ids import OffsetAndEpoch
 from yakt.storage import format as fmt
 from yakt.storage.disk import Disk, File
 from yakt.storage.scan import Damage, walk
+from yakt.wire.snapshot import check_snapshot
 
 DELETE_DELAY_MS = 60_000
 SERVED_MAX = 4
@@ -276,27 +277,12 @@ def check_whole(file: File, snapshot_id: OffsetAndEpoch) -> None:
 
 
 def checked_batches(file: File, snapshot_id: OffsetAndEpoch) -> Iterator[RecordBatch]:
-    """The batches of a snapshot file; StorageError where it is not one: header first, footer last, all of its epoch."""
-
-    def bad(position: int, reason: str) -> StorageError:
-        return StorageError(f"{file.path}: byte {position}: {reason}; the snapshot is damaged")
-
-    next_offset = Offset(0)
-    has_footer = False
+    """The batches of a snapshot file, checked as they pass. StorageError, naming file and byte, where it is not one."""
     try:
-        for position, batch in walk(file):
-            if has_footer:
-                raise bad(position, "a batch after the footer")
-            if next_offset == 0 and not (batch.control and isinstance(batch.control[0], SnapshotHeader)):
-                raise bad(position, "the first record is not a snapshot header")
-            if batch.base_offset != next_offset:
-                raise bad(position, f"base offset {batch.base_offset}, where {next_offset} comes next")
-            if batch.leader_epoch != snapshot_id.epoch:
-                raise bad(position, f"leader epoch {batch.leader_epoch} in a snapshot of epoch {snapshot_id.epoch}")
-            has_footer = bool(batch.control) and isinstance(batch.control[-1], SnapshotFooter)
-            next_offset = batch.end_offset
-            yield batch
+        yield from check_snapshot(walk(file), snapshot_id.epoch)
     except Damage as damage:
-        raise bad(damage.position, damage.reason) from None
-    if not has_footer:
-        raise bad(file.size, "it ends without a footer")
+        raise StorageError(f"{file.path}: {damage}; the snapshot is damaged") from None
+    except CodecError as exc:
+        position = file.size if exc.position is None else exc.position
+        reason = str(exc).removesuffix(f" (byte {position})")
+        raise StorageError(f"{file.path}: byte {position}: {reason}; the snapshot is damaged") from None
