@@ -68,10 +68,26 @@ def test_the_next_fetch_waits_until_all_is_durable() -> None:
     respond(replica, records=(batch(5), batch(6)))
     assert not any(isinstance(effect, Send) for effect in replica.effects)
     assert replica.step(Flushed(Offset(6))) == []
-    assert not any(isinstance(effect, Send) for effect in replica.wait(0.5))
+    assert not any(isinstance(effect, Send) for effect in replica.wait(0.2))
     replica.step(Flushed(Offset(7)))
     request = replica.sent(FetchRequest)
     assert (request.fetch_offset, request.last_fetched_epoch) == (7, 4)
+
+
+def test_a_disk_that_stalls_is_no_voter_that_is_gone() -> None:
+    """While the flush is out, what is durable is acknowledged by timer, and the leader is heard by the answers."""
+    replica = following()
+    respond(replica, records=(batch(5), batch(6)), high_watermark=Offset(5))
+    replica.step(Flushed(Offset(6)))
+    for _ in range(10):
+        replica.wait(0.3)
+        request = replica.sent(FetchRequest)
+        assert (request.fetch_offset, request.last_fetched_epoch) == (6, 4)
+        respond(replica, records=(batch(6), batch(7)), high_watermark=Offset(7))
+        assert replica.effects == []
+    assert replica.core.role_name == "follower"
+    replica.step(Flushed(Offset(7)))
+    assert replica.sent(FetchRequest).fetch_offset == 7
 
 
 def test_high_watermark_is_no_further_than_the_log() -> None:

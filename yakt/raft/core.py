@@ -223,7 +223,8 @@ class RaftCore:
         match quorum.role:
             case Leader() as leader:
                 fetch.advance_high_watermark(quorum, effects, leader)
-            case Follower() | Unattached() as role if role.ask_at == NEVER and role.asked is None:
+            case Follower() as role if role.download is None and quorum.log.flushed_end == quorum.log.end_offset:
+                role.asked = None  # whatever is out asks for less
                 fetch.ask(quorum, effects, role)
             case _:
                 pass
@@ -304,11 +305,10 @@ class RaftCore:
             self._become_disowned(effects)
         match quorum.role:
             case Follower(leader_id=leader_id) as follower if leader_id == peer:
-                if follower.asked is not None or follower.ask_at != NEVER:
-                    self._ask(effects)
+                self._ask(effects)
                 if quorum.reads.is_waiting:
                     reads.ask_leader(quorum, effects, follower)
-            case Unattached(asked=None, ask_at=ask_at) if ask_at != NEVER:
+            case Unattached(asked=None):
                 self._ask(effects)
             case Prospective() | Candidate() as role:
                 vote.ask_on_link(quorum, effects, role, peer)

@@ -1,6 +1,7 @@
 """Fetch, both ends: how records and the high watermark travel, and how a diverging log is mended (KIP-595, Fetch).
 
-The follower has one fetch out at a time, asked only when all it holds is durable: its offset is the acknowledgement.
+The follower has one fetch out at a time. Its offset is the acknowledgement: never past what is durable, so that the
+next fetch waits for the flush of what the last one brought.
 The leader parks a fetch it has nothing for, and answers it when there is: records, a high watermark, a read round, or
 the end of its patience.
 """
@@ -21,25 +22,29 @@ from yakt.raft.roles import NEVER, Asked, Download, Follower, Leader, Progress, 
 
 
 def ask(quorum: Quorum, effects: Effects, role: Follower | Unattached) -> None:
-    """Fetch from the leader, or from any voter while none is known; wait for the flush first, if one is due."""
+    """Fetch from the leader, or from any voter while none is known; after the flush if one is due, or by timer."""
     log = quorum.log
     if role.asked is not None and isinstance(role, Follower):
         ask_again(quorum, effects, role, role.asked)
         return
     if log.flushed_end < log.end_offset:
-        role.asked = None
-        role.ask_at = NEVER  # `Flushed` asks
-        return
+        if effects.now < role.ask_at:
+            return  # `Flushed` asks
+        if log.flushed_end < log.start_offset:  # all there is of the log is being flushed
+            role.ask_at = Instant(effects.now + quorum.config.request_timeout)
+            return
     knows_leader = isinstance(role, Follower) and not role.is_astray
     to = role.leader_id if knows_leader and isinstance(role, Follower) else _any_other(quorum)
     if to is None:
         role.ask_at = NEVER
         return
+    # A disk that stalls must not look like a voter that is gone: by timer, what is durable so far is acknowledged.
+    end = log.durable_end
     request = FetchRequest(
         replica=quorum.me,
         epoch=quorum.epoch,
-        fetch_offset=log.end_offset,
-        last_fetched_epoch=log.last_epoch,
+        fetch_offset=end.offset,
+        last_fetched_epoch=end.epoch,
         max_wait_ms=quorum.config.fetch_max_wait_ms if knows_leader else 0,
         max_bytes=quorum.config.fetch_bytes,
         high_watermark=quorum.high_watermark,
@@ -101,7 +106,6 @@ def on_response(quorum: Quorum, effects: Effects, source: Source, response: Fetc
         or not isinstance(role, Follower)
         or source != role.leader_id
         or not isinstance(request, FetchRequest)
-        or not _is_of_this_log(quorum, request)
     ):
         pause = quorum.config.retry_backoff if isinstance(role, Follower) else quorum.config.vote_retry
         role.ask_at = Instant(effects.now + pause)
@@ -109,6 +113,9 @@ def on_response(quorum: Quorum, effects: Effects, source: Source, response: Fetc
     hear_leader(quorum, effects, role)
     if response.read_round > role.read_round:
         role.read_round = response.read_round
+    if not _is_of_this_log(quorum, request):
+        role.ask_at = Instant(effects.now + quorum.config.request_timeout)  # or when `Flushed` asks
+        return
     if response.diverging is not None:
         end_offset = quorum.log.find_truncation(response.diverging)
         assert end_offset >= quorum.high_watermark, (
@@ -132,6 +139,7 @@ def on_response(quorum: Quorum, effects: Effects, source: Source, response: Fetc
             return
         if response.high_watermark is not None:
             quorum.learn_high_watermark(effects, response.high_watermark)
+    role.ask_at = Instant(effects.now + quorum.config.request_timeout)
     ask(quorum, effects, role)
 
 

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from yakt.ids import Offset
+from yakt.raft.messages import FetchRequest
 from yakt.raft.quorum import Quorum
 from yakt.raft.roles import NEVER, Candidate, Follower, Leader, Prospective, Resigned, Unattached
 
@@ -55,8 +56,9 @@ def _check_role(quorum: Quorum) -> None:
             _check_leader(quorum, role)
         case Follower():
             assert election.leader_id == role.leader_id != quorum.me.id
-            if role.asked is not None:
-                assert quorum.log.flushed_end == quorum.log.end_offset, "a fetch is out past what is durable"
+            if role.asked is not None and isinstance(role.asked.request, FetchRequest):
+                end_offset = quorum.log.durable_end.offset
+                assert role.asked.request.fetch_offset <= end_offset, "a fetch is out past what is durable"
         case Resigned():
             assert election.leader_id == quorum.me.id
 

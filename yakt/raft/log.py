@@ -68,9 +68,9 @@ class Log:
         """Where the log would end after a crash: what may be claimed to others."""
         if self.flushed_end == self.end_offset:
             return self.end
-        newest = self.newest_snapshot
-        if newest is not None and newest.offset >= self.flushed_end:
-            return newest
+        oldest = self.oldest_snapshot
+        if oldest is not None and self.flushed_end <= self.start_offset == oldest.offset:
+            return oldest  # and as long as there is one where the log starts, it starts there
         return OffsetAndEpoch(self.epoch_at(Offset(self.flushed_end - 1)) or Epoch(0), self.flushed_end)
 
     @property

@@ -77,7 +77,7 @@ class Follower:
     deadline: Instant
     """The fetch timer: past it the leader counts as gone."""
     ask_at: Instant
-    """When to fetch if no answer has come, or none is awaited; NEVER while a flush is."""
+    """When to fetch if no answer has come, or none is awaited, flushed or not."""
     asked: Asked | None = None
     download: Download | None = None
     hears_leader: bool = False
