@@ -265,6 +265,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
     settings = ControllerSettings(
         cluster_id=config.cluster.id,
         node_id=me,
+        controller_ids=frozenset(voter.id for voter in config.cluster.voters),
         default_partitions=config.controller.default_partitions,
         default_replication=config.controller.default_replication,
         broker_session_timeout_ms=config.controller.broker_session_timeout_ms,

@@ -85,8 +85,8 @@ class Driver:
         self.loader = loader
         self.around = around
         self.high_watermark = loader.end_offset
-        self.leader_id: NodeId | None = None
-        self.leader_epoch = Epoch(0)
+        self._leader_id: NodeId | None = None
+        self._leader_epoch = Epoch(0)
         self.on_leader: Callable[[], None] = lambda: None
         """Told whenever who leads has changed."""
         self.elections = 0
@@ -114,6 +114,11 @@ class Driver:
         self._confirmed_end = 0
 
     # --- what adapters and shells call --------------------------------------------------------------------------
+
+    @property
+    def leader_id(self) -> NodeId | None:
+        """Who leads, as far as is known; None too while this node asks whether the last one still does."""
+        return None if self.core.role_name == "prospective" else self._leader_id
 
     def start(self) -> None:
         """Begin: the core's first effects."""
@@ -165,10 +170,7 @@ class Driver:
     def link_lost(self, source: events.Source) -> None:
         """Our link to a peer ended: what was forwarded over it and not answered has an unknown outcome."""
         self.take(events.LinkLost(source))
-        for correlation, (to, writes) in list(self._forwarded.items()):
-            if to == source:
-                del self._forwarded[correlation]
-                self._outcome_unknown(writes)
+        self._give_up_forwarded(lambda to: to == source)
 
     def flushed(self, flush: Flush) -> None:
         """A flush begun by `start_flush` is done."""
@@ -261,14 +263,17 @@ class Driver:
         return message
 
     def _change_leader(self, leader_id: NodeId | None, epoch: Epoch) -> None:
-        if leader_id is not None and (leader_id, epoch) != (self.leader_id, self.leader_epoch):
+        if leader_id is not None and (leader_id, epoch) != (self._leader_id, self._leader_epoch):
             self.elections += 1
-        self.leader_id, self.leader_epoch = leader_id, epoch
+        self._leader_id, self._leader_epoch = leader_id, epoch
         self._retry_at = Instant(0.0)
         self._fresh = bool(self._queue)
         if self.loader.active is not None:
             self.loader.deactivate()
             self._forget_unsure()
+        if leader_id is not None:
+            # A leader that hangs keeps its links open; what it was asked it can only answer as a deposed one.
+            self._give_up_forwarded(lambda to: to != leader_id)
         self.on_leader()
 
     def _forget_unsure(self) -> None:
@@ -488,6 +493,12 @@ class Driver:
             kept.append(writes)
             self._queued += len(writes.asked)
         self._queue = kept
+
+    def _give_up_forwarded(self, is_lost: Callable[[NodeId], bool]) -> None:
+        for correlation, (to, writes) in list(self._forwarded.items()):
+            if is_lost(to):
+                del self._forwarded[correlation]
+                self._outcome_unknown(writes)
 
     def _requeue(self, writes: Writes) -> None:
         """Nothing came of it, or asking twice is safe: it waits for the next leader."""
