@@ -122,6 +122,45 @@ def test_a_flush_that_crossed_a_truncation_counts_only_what_stayed(place: Place)
     assert flush(store) == 10
 
 
+def test_a_flush_outlives_its_segment(place: Place) -> None:
+    store = place.open(limits=SMALL)
+    store.save_election(Epoch(1), NODE, None)
+    batches = epoch_of(0, 1, 6, size=200)
+    store.append(batches)
+    due = store.begin_flush()
+    assert due is not None
+    more = [data(13 + 2 * n, 1, size=200) for n in range(30)]
+    store.append(more)  # rolls: the segment that is being synced is done with
+    assert store.statistics().segments > 2
+    due.run()
+    rolled = store.statistics().flushed_offset
+    assert store.finish_flush(due) == rolled > 13
+    due = store.begin_flush()
+    assert due is not None
+    store.truncate(Offset(5))  # drops the segment that is being synced
+    store.append([data(5, 1)])
+    due.run()
+    assert store.finish_flush(due) == 5
+    assert flush(store) == 7
+    assert read_all(reopened(place, store, limits=SMALL)) == [*epoch_of(0, 1, 2, size=200), data(5, 1)]
+
+
+def test_a_flush_outlives_the_log_that_a_snapshot_replaces(place: Place) -> None:
+    store = place.open()
+    store.save_election(Epoch(1), NODE, None)
+    store.append(epoch_of(0, 1, 30))
+    due = store.begin_flush()
+    assert due is not None
+    store.save_election(Epoch(2), None, None)
+    snapshot_id = replica(2, 50)  # of another history: below the end of what is being flushed
+    store.write_snapshot_part(snapshot_id, 0, snapshot_bytes(snapshot_id))
+    store.install_snapshot(snapshot_id)
+    store.append([data(50, 2)])
+    due.run()
+    assert store.finish_flush(due) == 50
+    assert flush(store) == 52
+
+
 def test_segments_roll_at_batch_boundaries_and_reads_cross_them(place: Place) -> None:
     store = place.open(limits=SMALL)
     batches = epoch_of(0, 1, 40, size=200)
