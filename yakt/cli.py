@@ -10,7 +10,7 @@ import difflib
 import importlib
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 import attrs
@@ -58,20 +58,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"yakt {__version__}")
         return 0
     command = COMMANDS.get(words[0])
-    if command is None:
-        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
-        there = f"did you mean {near[0]}?" if near else "yakt --help lists the commands"
-        print(f"yakt: no command {words[0]}; {there}", file=sys.stderr)
-        return USAGE
-    return _run(words[0], command, words[1:])
+    if command is None or _is_line(words):
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=0.8)
+        if command is None and near:
+            print(f"yakt: no command {words[0]}; did you mean {near[0]}?", file=sys.stderr)
+            return USAGE
+        from yakt import one_shot  # as the commands: imported when asked for
 
-
-def _run(name: str, command: Command, words: Sequence[str]) -> int:
+        return _guard(lambda: one_shot.run(words))
     module = cast(CommandModule, importlib.import_module(command.module))
-    parser = argparse.ArgumentParser(prog=f"yakt {name}", description=_sentence(command.summary))
+    parser = argparse.ArgumentParser(prog=f"yakt {words[0]}", description=_sentence(command.summary))
     module.add_arguments(parser)
+    return _guard(lambda: module.run(parser.parse_args(words[1:])))
+
+
+def _is_line(words: Sequence[str]) -> bool:
+    """Whether a word that we know is here the line protocol's: `log from=0`, `snapshot list`."""
+    second = words[1].lower() if len(words) > 1 else ""
+    return (words[0], second.partition("=")[0]) in {
+        ("log", "from"), ("snapshot", "create"), ("snapshot", "list"), ("snapshot", "verify"),
+    }  # fmt: skip
+
+
+def _guard(work: Callable[[], int]) -> int:
+    """Do it; what goes wrong on purpose becomes one line and exit status 1."""
     try:
-        return module.run(parser.parse_args(words))
+        return work()
     except ConfigError as exc:
         print("\n".join(exc.problems), file=sys.stderr)
     except YaktError as exc:
@@ -98,6 +110,9 @@ def _overview() -> str:
             "",
             "A KRaft metadata quorum. Commands:",
             *lines,
+            "",
+            "Any other words are a line of the line protocol, sent to $YAKT_SERVER or --server HOST:PORT[,…]:",
+            "  yakt topic create orders partitions=6        yakt status --json",
             "",
             "yakt COMMAND --help explains one of them; yakt --version tells which release this is.",
             "",

@@ -29,6 +29,10 @@ class RemoteProtocolError(YaktError):
     """The other side broke the protocol: drop the connection, keep the node."""
 
 
+class NotReachedError(YaktError):
+    """No server took it: nothing was applied."""
+
+
 class StorageError(YaktError):
     """The disk failed or lied: stop the node; never go on from a doubtful log."""
 

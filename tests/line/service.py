@@ -113,6 +113,15 @@ class Server:
         self.service = service
         self.address = address
         self.typists: list[Typist] = []
+        self._scope = trio.CancelScope()
+
+    async def run(self, listening: socket.socket, limits: Limits | None) -> None:
+        with self._scope:
+            await serve(self.service, [listening], NodeInfo(node=1, cluster="test", server="yakt/0"), limits)
+
+    def stop(self) -> None:
+        """End the listener and all its connections, as a node that dies does."""
+        self._scope.cancel()
 
     async def connect(self, receive_buffer: int | None = None) -> "Typist":
         sock = trio.socket.socket()
@@ -139,8 +148,7 @@ async def serving(service: FakeService | None = None, limits: Limits | None = No
     server = Server(service or FakeService(), listening.getsockname())
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
-            info = NodeInfo(node=1, cluster="test", server="yakt/0")
-            nursery.start_soon(serve, server.service, [listening], info, limits)
+            nursery.start_soon(server.run, listening, limits)
             try:
                 yield server
             finally:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from yakt.errors import RefusedError
 from yakt.line import asks
 from yakt.line.declarations import COMMANDS
-from yakt.line.grammar import is_plain, line_of_arguments, parse, parse_forwarded
+from yakt.line.grammar import is_plain, is_safe_to_repeat, parse, parse_forwarded, usage_fault
 from yakt.line.registry import CommandSpec
 from yakt.line.replies import format_reply
+from yakt.line.requests import line_of_arguments
 from yakt.line.words import LINE_SIZE_MAX
 from yakt.metadata import commands as c
 
@@ -252,3 +253,25 @@ def test_arguments_are_quoted_where_they_must_be() -> None:
         ["topic", "create", "x", "reason=two words", "assignment=[[1,2]]", "by=", 'config.a="', "b c"]
     )
     assert line == 'topic create x reason="two words" assignment=[[1,2]] by= config.a="\\"" "b c"'
+
+
+@pytest.mark.parametrize(
+    ("line", "safe"),
+    [
+        ("TOPIC LIST", True),
+        ("STATUS", True),
+        ("QUORUM SHOW", True),
+        ("PING", True),
+        ("TOPIC DELETE x", False),
+        ("TOPIC DELETE x request=1", True),
+        ("QUORUM TRANSFER", False),
+    ],
+)
+def test_what_may_be_repeated(line: str, safe: bool) -> None:
+    assert is_safe_to_repeat(line) is safe
+
+
+def test_usage_faults_are_found_without_a_server() -> None:
+    assert usage_fault("TOPIC LIST") is None
+    for line in ("TOPIC", "topic create", "nope", ""):
+        assert (usage_fault(line) or "").startswith("ERR ")

@@ -6,7 +6,6 @@ What most lines of a loaded server look like, `CONFIG SET` and `CONFIG GET` in p
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -17,19 +16,22 @@ from yakt.line.arguments import ENTITY_KINDS
 from yakt.line.asks import ConnectionAsk
 from yakt.line.declarations import COMMANDS
 from yakt.line.registry import WORD_SIZE_MAX, Argument, CommandSpec, FreeOptions, Option, near
-from yakt.line.replies import format_reply, parse_reply
+from yakt.line.replies import format_end, format_reply, parse_reply
 from yakt.line.shared import ORIGIN_KEYS, SHARED_KEYS, keys_of, option_of
 from yakt.line.words import KEY, LINE_SIZE_MAX, TAG, TaggedError, Words, decode, split
 from yakt.metadata.commands import (
     DEFAULT_OPTIONS,
     NO_ORIGIN,
     Asked,
+    CreateSnapshot,
     Entity,
     GetConfigs,
+    NodeAsk,
     Options,
     Origin,
     Result,
     SetConfigs,
+    TransferLeadership,
     Value,
 )
 
@@ -37,6 +39,9 @@ Asks: TypeAlias = Asked | ConnectionAsk | RefusedError
 
 RARE = bytes(byte for byte in range(256) if (byte < 0x20 and byte != 0x0A) or byte >= 0x7F) + b'"{}[]'
 """Bytes that want the general parser."""
+
+_LOOKING: frozenset[type] = frozenset(NodeAsk.__args__) - {TransferLeadership, CreateSnapshot}
+"""Asks of a node that change nothing."""
 
 
 def is_plain(chunk: bytes) -> bool:
@@ -281,48 +286,18 @@ def _unknown_option(spec: CommandSpec, key: str) -> RefusedError:
     )
 
 
-# --- writing requests -------------------------------------------------------------------------------------------------
-
-_BARE_REQUEST = re.compile(r'[^\s\x00-\x20"{}\[\]\x7f-\x9f@#][^\s\x00-\x20"{}\[\]\x7f-\x9f]*')
-
-
-def format_request_value(value: Value) -> str:
-    """A value as a request's line takes it: text bare where it can be, everything else JSON or its own digits."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(value)
-        case str():
-            return value if _BARE_REQUEST.fullmatch(value) else json.dumps(value, ensure_ascii=not value.isprintable())
-        case None:
-            return ""
-        case _:
-            return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+def usage_fault(line: str) -> str | None:
+    """The `ERR` line that any server of this release would answer to it, or None if it is a command."""
+    request = parse(line.encode())
+    if request is None:
+        return format_end(unknown_command(())).rstrip("\n")
+    return format_end(request.ask).rstrip("\n") if isinstance(request.ask, RefusedError) else None
 
 
-def line_of_arguments(arguments: Sequence[str]) -> str:
-    """The line that a shell's arguments stand for: each is one word or `key=value`, quoted where it must be.
-
-    What is JSON already (`assignment=[[1,2]]`) stays as it is, so a line may be given as its own words.
-    """
-    return " ".join(_item(argument) for argument in arguments)
-
-
-def _item(argument: str) -> str:
-    keyed = re.match(r"[A-Za-z][A-Za-z0-9._-]*=", argument)
-    key = keyed.group() if keyed else ""
-    value = argument[len(key) :]
-    if keyed and not value:
-        return key
-    if value[:1] in '"[{' and value and _is_json(value):
-        return argument
-    return key + format_request_value(value)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return "\n" not in text
+def is_safe_to_repeat(line: str) -> bool:
+    """Whether doing it twice is as good as once: it writes nothing, or has a request id."""
+    request = parse(line.encode())
+    if request is None or not isinstance(request.ask, Asked):
+        return True
+    spec = find_command(split(line).words)[0]
+    return spec.kind == "read" or type(request.ask.command) in _LOOKING or request.ask.origin.request != ""

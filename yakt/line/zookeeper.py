@@ -61,7 +61,9 @@ def format_mntr(status: Result, server: str, traffic: Traffic) -> str:
     for key, value in status.pairs.items():
         if key != "role":
             lines[f"yakt_{key}"] = "" if value is None else value
-    return "".join(f"{key}\t{value}\n" for key, value in lines.items())
+    return "".join(
+        f"{key}\t{str(value).lower() if isinstance(value, bool) else value}\n" for key, value in lines.items()
+    )
 
 
 def _zxid(epoch: Value, offset: Value) -> int:
