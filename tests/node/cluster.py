@@ -24,7 +24,7 @@ from yakt.raft import events
 from yakt.raft.core import Election, LogState, RaftConfig, RaftCore
 from yakt.raft.messages import Message
 from yakt.sim.disk import FakeFiles
-from yakt.storage.store import Store, open_store
+from yakt.storage.store import LogLimits, Store, open_store
 from yakt.wire.batch import seal_control
 
 CLUSTER_ID = "dGVzdC1jbHVzdGVyLWlkLQ"
@@ -54,7 +54,9 @@ class Node:
     def boot(self) -> None:
         """Start from what is on the disk."""
         members = self.cluster.members
-        store = open_store(self.files, CLUSTER_ID, self.id, self.cluster.new_uuid, voters=members)
+        store = open_store(
+            self.files, CLUSTER_ID, self.id, self.cluster.new_uuid, voters=members, limits=self.cluster.limits
+        )
         self.store = store
         found = store.recovered
         core = RaftCore(
@@ -189,6 +191,7 @@ class Cluster:
 
     size: int = 3
     time: float = 100.0
+    limits: LogLimits = attrs.Factory(LogLimits)
     random: Random = attrs.Factory(lambda: Random(7))
     mail: deque[tuple[NodeId, NodeId, Callable[[Driver], None]]] = attrs.Factory(deque)
     cut: set[tuple[int, int]] = attrs.Factory(set)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, assert_never
 
 import attrs
 
-from yakt.batch import RecordBatch
+from yakt.batch import ControlRecord, RecordBatch
 from yakt.errors import NotLeaderError, RefusedError
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey
 from yakt.metadata.commands import Result
@@ -55,6 +55,9 @@ class Disk(Protocol):
     def write_snapshot_part(self, snapshot_id: OffsetAndEpoch, position: int, data: bytes) -> None: ...
     def install_snapshot(self, snapshot_id: OffsetAndEpoch) -> None: ...
     def read_snapshot(self, snapshot_id: OffsetAndEpoch, position: int, max_bytes: int) -> bytes: ...
+    def snapshot_control(self, snapshot_id: OffsetAndEpoch) -> tuple[ControlRecord, ...]:
+        """KRaftVersion and Voters of its first batch; none at kraft.version 0."""
+        ...
 
 
 class Surroundings(Protocol):
@@ -123,6 +126,8 @@ class Driver:
     def start(self) -> None:
         """Begin: the core's first effects."""
         self._carry_out(self.core.start(self.around.now()))
+        # A leader known from quorum-state is no change: nobody tells of it.
+        self._leader_id, self._leader_epoch = self.core.leader_id, self.core.epoch
         self.end_turn()
 
     def take(self, event: events.Event) -> None:
@@ -221,6 +226,7 @@ class Driver:
     # --- effects ------------------------------------------------------------------------------------------------
 
     def _carry_out(self, effects: Sequence[do.Effect]) -> None:
+        installed: OffsetAndEpoch | None = None
         for effect in effects:
             match effect:
                 case do.Send(to=to, message=message, correlation=correlation):
@@ -243,11 +249,14 @@ class Driver:
                 case do.WriteSnapshot(snapshot_id=snapshot_id, position=position, data=data):
                     self.disk.write_snapshot_part(snapshot_id, position, data)
                 case do.InstallSnapshot(snapshot_id=snapshot_id):
+                    installed = snapshot_id
                     self.disk.install_snapshot(snapshot_id)
                     self.loader.replace_image(self.around.load_image(snapshot_id))
                     self.high_watermark = max(self.high_watermark, self.loader.end_offset)
                 case _:
                     assert_never(effect)
+        if installed is not None and (control := self.disk.snapshot_control(installed)):
+            self.take(events.SnapshotLoaded(installed, control))
 
     def _fill(self, message: Message) -> Message:
         """The core names ranges; the bytes go in as the message leaves."""

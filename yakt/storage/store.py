@@ -286,6 +286,10 @@ class Store:
         """Every batch of a snapshot for loading, header's and footer's too. Raises StorageError where it is damaged."""
         return self._snapshots.batches(snapshot_id)
 
+    def snapshot_control(self, snapshot_id: OffsetAndEpoch) -> tuple[ControlRecord, ...]:
+        """KRaftVersion and Voters in the first batch of a snapshot; none at kraft.version 0."""
+        return self._snapshots.find(snapshot_id).control
+
     def read_snapshot(self, snapshot_id: OffsetAndEpoch, position: int, max_bytes: int) -> bytes:
         """Bytes of a snapshot file for FetchSnapshot; also of one removed within the last minute. LookupError: none."""
         return self._snapshots.read(snapshot_id, position, max_bytes)
