@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 import attrs
+import trio
 
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.line import grammar
@@ -88,7 +89,7 @@ class Node:
     # Surroundings
 
     def now(self) -> Instant:
-        return Instant(self.cluster.time)
+        return Instant(self.cluster.clock())
 
     def wall_ms(self) -> int:
         return 1_700_000_000_000 + int(self.cluster.time * 1000)
@@ -112,7 +113,7 @@ class Node:
                     (to, self.id, lambda back: back.forward_answered(correlation, results, ends, epoch))
                 )
 
-            deadline = Instant(self.cluster.time + 5)
+            deadline = Instant(self.cluster.clock() + 5)
             driver.submit_writes(Writes(asked, deadline, lambda _: None, decided))  # type: ignore[arg-type]
 
         self.cluster.mail.append((self.id, to, arrive))
@@ -140,7 +141,7 @@ class Node:
         """Submit lines as one run of writes."""
         asking = Asking()
         self.driver.submit_writes(
-            Writes([parse(line) for line in lines], Instant(self.cluster.time + timeout), asking.take)
+            Writes([parse(line) for line in lines], Instant(self.cluster.clock() + timeout), asking.take)
         )
         self.driver.end_turn()
         return asking
@@ -153,7 +154,7 @@ class Node:
             image = self.driver.loader.image
             reads.finish([queries.answer(image, asked.command) for asked in reads.asked])  # type: ignore[arg-type]
 
-        reads = Reads([parse(line) for line in lines], Instant(self.cluster.time + timeout), serve, asking.take)
+        reads = Reads([parse(line) for line in lines], Instant(self.cluster.clock() + timeout), serve, asking.take)
         self.driver.submit_reads(reads, confirm=confirm)
         self.driver.end_turn()
         return asking
@@ -192,12 +193,19 @@ class Cluster:
     size: int = 3
     time: float = 100.0
     limits: LogLimits = attrs.Factory(LogLimits)
+    trio_clock: bool = False
+    """Whether Trio's clock is the nodes', instead of `time`."""
+    clock: Callable[[], float] = attrs.field(init=False)
     random: Random = attrs.Factory(lambda: Random(7))
     mail: deque[tuple[NodeId, NodeId, Callable[[Driver], None]]] = attrs.Factory(deque)
     cut: set[tuple[int, int]] = attrs.Factory(set)
     nodes: dict[NodeId, Node] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
+        if self.trio_clock:
+            self.clock = trio.current_time
+        else:
+            self.clock = lambda: self.time
         for number in range(1, self.size + 1):
             self.nodes[NodeId(number)] = Node(self, NodeId(number), FakeFiles())
         for node in self.nodes.values():

@@ -1,6 +1,6 @@
 """A node's own snapshots: taken by size and time from a pinned image, in slices; the log is trimmed after them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import attrs
@@ -42,6 +42,8 @@ class Snapshots:
     store: Store
     driver: Driver
     settings: SnapshotSettings
+    in_thread: Callable[[Callable[[], None]], Awaitable[None]] = trio.to_thread.run_sync
+    """Runs what waits for the disk off the event loop."""
     _started_ms: int = attrs.field(init=False)
     _counts: dict[OffsetAndEpoch, int] = attrs.Factory(dict)
     _turn: trio.Lock = attrs.Factory(trio.Lock)
@@ -67,7 +69,7 @@ class Snapshots:
                 last_clean = -CLEAN_S
             if trio.current_time() - last_clean >= CLEAN_S:
                 last_clean = trio.current_time()
-                self._clean()
+                self.trim()
 
     def _is_due(self) -> bool:
         newest = self.store.newest_snapshot
@@ -123,7 +125,7 @@ class Snapshots:
                     writer.write(encoder.data(group))
                     await trio.lowlevel.checkpoint()
             writer.write(encoder.footer())
-            await trio.to_thread.run_sync(writer.sync)
+            await self.in_thread(writer.sync)
             taken = writer.finish()
         except BaseException:
             writer.abort()
@@ -138,7 +140,8 @@ class Snapshots:
         self.driver.take(events.SnapshotTaken(snapshot_id, taken.size))
         self.driver.end_turn()
 
-    def _clean(self) -> None:
+    def trim(self) -> None:
+        """Keep to the retention limits; the core is told where the log now begins."""
         oldest = self.store.clean(self.driver.around.wall_ms())
         if oldest is not None:
             logger.info("log trimmed", start=self.store.start_offset, oldest_snapshot=oldest.offset)
