@@ -47,6 +47,7 @@ class MetadataDelta(State):
     def replay(self, base_offset: int, records: Sequence[Record]) -> None:
         """Lay the records of one decision over it, all or none. Raises ReplayError if one does not fit."""
         mark = len(self._pending)
+        self.growing = ("", 0)
         try:
             for offset, record in enumerate(records, base_offset):
                 replay = REPLAY.get(type(record))

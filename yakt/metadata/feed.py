@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from yakt.metadata import describe
 from yakt.metadata.commands import Answer, FetchChanges, Pairs, Row
 from yakt.metadata.image import MetadataImage
-from yakt.metadata.rows import TOPIC_CONFIG
+from yakt.metadata.rows import TOPIC_CONFIG, TopicRow
 from yakt.metadata.tables import Change
 
 VIEW_KINDS = frozenset(("broker", "topic", "partition"))
@@ -30,14 +32,21 @@ def fetch(image: MetadataImage, query: FetchChanges) -> Answer:
         if len(rows) >= query.limit and change.offset != last_offset:
             next_offset = last_offset + 1
             break
-        if (query.view and change.kind not in VIEW_KINDS) or not is_last(image, change):
+        if (query.view and change.kind not in VIEW_KINDS) or not is_told(image, change, since):
             continue
-        rows.append(Row(change.kind, {"offset": change.offset, **describe.describe(change)}))
+        rows.append(Row(change.kind, {"offset": change.offset, **_described(change)}))
         last_offset = change.offset
     return Answer({"next": next_offset, "high_watermark": image.end_offset}, rows)
 
 
-def is_last(image: MetadataImage, change: Change) -> bool:
+def _described(change: Change) -> Pairs:
+    """As the entity is now: a topic may have got partitions since that its row does not count as changes."""
+    if not change.gone and not change.part:
+        change = msgspec.structs.replace(change, row=change.table.items[change.key])
+    return describe.describe(change)
+
+
+def is_told(image: MetadataImage, change: Change, since: int) -> bool:
     """Whether this is the entity's last change that is told of; the rest of its history is in a later one."""
     table, key = change.table, change.key
     row = table.items.get(key)
@@ -53,7 +62,8 @@ def is_last(image: MetadataImage, change: Change) -> bool:
         if any(value.key == change.part for value in row or ()):
             return False
     elif row is not None:
-        return False
+        # A topic that was deleted and made again is another one: who knew the old must hear of its end, in its place.
+        return isinstance(row, TopicRow) and change.old.created_offset < since
     return table.gone_offset(key, change.part) in (change.offset, None)
 
 

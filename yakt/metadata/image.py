@@ -88,6 +88,7 @@ class MetadataImage(State):
         if base_offset < self.end_offset:
             raise ReplayError(f"a batch from offset {base_offset}, on an image that ends at {self.end_offset}")
         self.begin_batch(timestamp_ms)
+        self.growing = ("", 0)
         for offset, record in enumerate(records, base_offset):
             try:
                 if self.transaction is not None:
@@ -131,6 +132,7 @@ class MetadataImage(State):
 
     def _replay_one(self, offset: int, record: Record) -> None:
         if record.tags:
+            self.growing = ("", 0)  # an operation begins
             self._take_tags(offset, record)
         replay = REPLAY.get(type(record))
         if replay is not None:

@@ -28,7 +28,7 @@ class Journal:
             return
         self.changes.append(change)
         self._weight += change.weight
-        if len(self.changes) > CHANGES_MAX or self._weight > WEIGHT_MAX:
+        while len(self.changes) > CHANGES_MAX or self._weight > WEIGHT_MAX:
             self._drop(max(1, len(self.changes) // 4))
 
     def _drop(self, count: int) -> None:

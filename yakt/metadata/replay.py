@@ -37,6 +37,8 @@ def config(state: State, record: r.ConfigRecord, offset: int) -> None:
     key = (record.resource_type, record.resource_name)
     name, value = record.name, record.value
     row = state.configs.get(key)
+    if record.resource_type == TOPIC_CONFIG and state.growing == (record.resource_name, offset):
+        state.growing = (record.resource_name, offset + 1)
     if value is not None:
         new = ConfigValue(name, value, offset)
         if row is None:
@@ -200,7 +202,8 @@ def topic(state: State, record: r.TopicRecord, offset: int) -> None:
         raise ReplayError(f"topic {record.name} is there already")
     if state.topic_names.get(record.topic_id) is not None:
         raise ReplayError(f"topic {record.name} has the id of {state.topic_names.get(record.topic_id)}")
-    state.topics.put(record.name, TopicRow(record.name, record.topic_id, 0, 0, offset), offset)
+    state.topics.put(record.name, TopicRow(record.name, record.topic_id, 0, 0, offset, offset), offset)
+    state.growing = (record.name, offset + 1)
     state.topic_names.put(record.topic_id, record.name, offset)
     state.folded_topics.put(fold_topic(record.name), record.name, offset)
 
@@ -219,6 +222,9 @@ def partition(state: State, record: r.PartitionRecord, offset: int) -> None:
                 f"{len(directories)} directories for {len(record.replicas)} replicas of {of.name}:{number}"
             )
         directories = (MIGRATING,) * len(record.replicas)
+    if number >= of.partitions or not number:  # in a snapshot of Kafka's they may come in any order
+        replication = of.replication if number else len(record.replicas)
+        _count_partitions(state, of, max(of.partitions, number + 1), replication, offset)
     state.partitions.put(
         (of.id, number),
         PartitionRow(
@@ -238,15 +244,18 @@ def partition(state: State, record: r.PartitionRecord, offset: int) -> None:
         ),
         offset,
     )
-    if number >= of.partitions or not number:  # in a snapshot of Kafka's they may come in any order
-        replication = of.replication if number else len(record.replicas)
-        _count_partitions(state, of, max(of.partitions, number + 1), replication, offset)
 
 
 def _count_partitions(state: State, of: TopicRow, partitions: int, replication: int, offset: int) -> None:
-    """The topic's own row tells how many there are; that it changed goes without saying beside the partition."""
+    """The topic's own row tells how many there are; that it changed goes without saying beside the partition.
+
+    It changes once for all that one operation makes of it, so that a reader of changes hears of it before them.
+    """
+    changed_offset = of.offset if state.growing == (of.name, offset) else offset
+    state.growing = (of.name, offset + 1)
     if (partitions, replication) != (of.partitions, of.replication):
-        state.topics.put(of.name, TopicRow(of.name, of.id, partitions, replication, offset), offset, quiet=True)
+        row = TopicRow(of.name, of.id, partitions, replication, changed_offset, of.created_offset)
+        state.topics.put(of.name, row, offset, quiet=True)
 
 
 def change_partition(state: State, record: r.PartitionChangeRecord, offset: int) -> None:

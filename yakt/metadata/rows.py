@@ -93,13 +93,17 @@ class ClosedBroker(msgspec.Struct, gc=False):
 
 
 class TopicRow(msgspec.Struct, frozen=True, gc=False):
-    """`partitions`: how many it has, numbered from 0; `replication`: replicas of the first of them, 0 without any."""
+    """`partitions`: how many it has, numbered from 0; `replication`: replicas of the first of them, 0 without any.
+
+    `created_offset` is its TopicRecord's. The partitions that follow it there do not count as changes of the topic.
+    """
 
     name: str
     id: Uuid
     partitions: int
     replication: int
     offset: int
+    created_offset: int
 
 
 PartitionKey: TypeAlias = tuple[Uuid, int]

@@ -101,8 +101,8 @@ def values_of(state: State) -> Iterator[list[bytes]]:
 class SnapshotLoader:
     """Makes an image of a snapshot's data records, batch by batch.
 
-    `end_offset` and `epoch` are the snapshot's id, `timestamp_ms` its header's (0: not known). All rows count as changed by the last
-    record that the snapshot covers.
+    `end_offset` and `epoch` are the snapshot's id, `timestamp_ms` its header's (0: not known). All rows count
+    as changed by the last record that the snapshot covers.
     """
 
     def __init__(self, end_offset: int, epoch: int, timestamp_ms: int = 0) -> None:

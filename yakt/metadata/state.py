@@ -51,6 +51,8 @@ class State:
     tokens: Rows[str, KeptRow]
     requests: Rows[RequestKey, RememberedRequest]
     end_offset: int
+    growing: tuple[str, int] = ("", 0)
+    """The topic that an operation is filling, and the offset of the next record of its that would go on with it."""
     transaction: list[tuple[int, Record]] | None
     """Records of a transaction that is neither ended nor aborted, with their offsets; they have no effect yet."""
 
