@@ -27,8 +27,8 @@ PATIENCE = 5.0
 """How long that goes on, seconds: as long as a server itself waits for a leader."""
 
 
-class _UsageError(Exception):
-    """The arguments make no line."""
+class UsageError(Exception):
+    """The arguments make no line, or name no server."""
 
 
 class _LostError(Exception):
@@ -60,7 +60,7 @@ def run(words: Sequence[str]) -> int:
     """Send the line these words make to the first server that answers; print the reply; the exit status."""
     try:
         asked = _parse(words)
-    except _UsageError as exc:
+    except UsageError as exc:
         print(f"yakt: {exc}", file=sys.stderr)
         return USAGE
     return _ask(asked)
@@ -68,7 +68,7 @@ def run(words: Sequence[str]) -> int:
 
 def _parse(words: Sequence[str]) -> _Asked:
     items: list[str] = []
-    servers = os.environ.get("YAKT_SERVER", "") or DEFAULT_SERVERS
+    servers = ""
     as_json = False
     rest = iter(words)
     for word in rest:
@@ -76,25 +76,28 @@ def _parse(words: Sequence[str]) -> _Asked:
             as_json = True
         elif word == "--server" or word.startswith("--server="):
             servers = word[9:] if word[8:9] == "=" else next(rest, "")
+            if not servers:
+                raise UsageError("--server: an address is needed, HOST:PORT")
         elif word == "--":
             items += rest
         elif word.startswith("-"):
-            raise _UsageError(f"no option {word}; there are --server HOST:PORT[,HOST:PORT…] and --json")
+            raise UsageError(f"no option {word}; there are --server HOST:PORT[,HOST:PORT…] and --json")
         else:
             items.append(word)
     if not items:
-        raise _UsageError("which command?")
+        raise UsageError("which command?")
     return _Asked(line_of_arguments(items), parse_servers(servers), as_json)
 
 
 def parse_servers(text: str) -> tuple[Address, ...]:
-    """Addresses, separated by commas. Raises _UsageError."""
+    """Addresses, separated by commas; "" for those of `$YAKT_SERVER`, or the usual ones. Raises UsageError."""
+    text = text or os.environ.get("YAKT_SERVER", "") or DEFAULT_SERVERS
     try:
         servers = tuple(Address.parse(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as exc:
-        raise _UsageError(f"--server, $YAKT_SERVER: {exc}") from None
+        raise UsageError(f"--server, $YAKT_SERVER: {exc}") from None
     if not servers:
-        raise _UsageError("--server, $YAKT_SERVER: an address is needed, HOST:PORT")
+        raise UsageError("--server, $YAKT_SERVER: an address is needed, HOST:PORT")
     return servers
 
 
@@ -210,13 +213,17 @@ def _print(line: str, *, as_json: bool) -> None:
 
 def _tell(asked: _Asked, end: _End) -> int:
     """Print the end of the reply; the exit status it stands for."""
-    if end.ok:
-        print(end.text)
-        return DONE if end.ready else TROUBLE
-    print(end.text, file=sys.stdout if asked.as_json else sys.stderr)
-    if end.maybe:
+    print(end.text, file=sys.stdout if end.ok or asked.as_json else sys.stderr)
+    return exit_status(ok=end.ok, code=end.code, maybe=end.maybe, ready=end.ready)
+
+
+def exit_status(*, ok: bool, code: str, maybe: bool, ready: bool) -> int:
+    """What a reply's end stands for: `maybe` as `applied=` says, `ready` unless HEALTH says otherwise."""
+    if ok:
+        return DONE if ready else TROUBLE
+    if maybe:
         return UNKNOWN
-    return {"UNKNOWN_COMMAND": USAGE, "BAD_SYNTAX": USAGE, "NO_LEADER": NOT_REACHED}.get(end.code, REFUSED)
+    return {"UNKNOWN_COMMAND": USAGE, "BAD_SYNTAX": USAGE, "NO_LEADER": NOT_REACHED}.get(code, REFUSED)
 
 
 def _usage_fault(line: str) -> str | None:
