@@ -1,5 +1,6 @@
 """One person's conversation with a cluster: a connection, a reply for each line, events in between."""
 
+import os
 from collections.abc import Callable, Sequence
 
 import trio
@@ -135,4 +136,4 @@ def _reason(failure: OSError | trio.TooSlowError) -> str:
     """Why there is no connection. Trio tells what the kernel said of each address in a group behind its own error."""
     behind = failure.__cause__
     said = behind.exceptions[-1] if isinstance(behind, BaseExceptionGroup) else behind or failure
-    return said.strerror if isinstance(said, OSError) and said.strerror else "no answer"
+    return os.strerror(said.errno) if isinstance(said, OSError) and said.errno else "no answer"
