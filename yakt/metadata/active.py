@@ -10,7 +10,7 @@ order of their offsets, and comes back as `commit` when a majority has it.
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import google_crc32c
 import msgspec
@@ -18,20 +18,21 @@ import msgspec
 from yakt.batch import BATCH_SIZE_MAX
 from yakt.errors import CodecError, RefusedError, ReplayError
 from yakt.ids import Instant, Offset, Uuid
-from yakt.metadata import codec, refusals
+from yakt.metadata import codec, commands, refusals
 from yakt.metadata.broker_control import fence_records, session_ms
 from yakt.metadata.commands import Answer, Asked, Pairs, Result, Row
 from yakt.metadata.controller import check_unchanged, decide
 from yakt.metadata.decision import METADATA_LEVEL, ControllerSettings, Decision, Stamp
 from yakt.metadata.delta import MetadataDelta
 from yakt.metadata.image import MetadataImage
-from yakt.metadata.records import AbortTransactionRecord, FeatureLevelRecord, Record
+from yakt.metadata.records import AbortTransactionRecord, ConfigRecord, FeatureLevelRecord, NoOpRecord, Record
 from yakt.metadata.row_records import HASH_FORM
 from yakt.metadata.rows import RememberedRequest
 from yakt.metadata.sessions import Sessions
 from yakt.metadata.state import METADATA_VERSION
 from yakt.metadata.tables import Change
-from yakt.metadata.tags import ORIGIN, ImageHash, Origin, image_hash_record, with_origin
+from yakt.metadata.tags import ImageHash, Origin, image_hash_record, with_origin
+from yakt.wire.table import encode_tags
 
 RECORDS_MAX = 10_000
 """Of one operation, and of one batch."""
@@ -39,6 +40,8 @@ RECORD_OVERHEAD = 24
 """More than Kafka's framing of one record in a batch takes."""
 BATCH_OVERHEAD = 128
 HASH_INTERVAL_S = 1.0
+MARKS_MAX = 4096
+"""Origins kept encoded: about a connection each."""
 TEXT_SIZE_MAX = 4096
 """Of by, reason, client, request and address, in bytes: above the line protocol's limits, far below Kafka's."""
 
@@ -50,6 +53,16 @@ class Decided(msgspec.Struct, gc=False):
     result: Result
     end_offset: Offset
     wrote: bool
+
+
+class _Mark:
+    """An operation's origin, and the whole tagged section of a record that has no other tag."""
+
+    __slots__ = ("origin", "section")
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.section = encode_tags(with_origin(NoOpRecord(), origin).tags)
 
 
 class ActiveController:
@@ -80,8 +93,7 @@ class ActiveController:
         self._hashes: deque[tuple[int, int]] = deque()
         """Those written and not committed, by the offset below which they hold."""
         self._hash_due = Instant(-math.inf)
-        self._origin: Any = None
-        self._origin_data = b""
+        self._marks: dict[int, tuple[commands.Origin, _Mark]] = {}
         for row in image.brokers.rows():
             if not row.fenced:
                 self.sessions.touch(row.id, row.epoch, now, session_ms(row, self._stamp))
@@ -101,12 +113,14 @@ class ActiveController:
 
     def submit(self, asked: Asked, now: Instant, now_ms: int) -> Decided:
         """Decide one command on the latest state. Never raises for what a client did: a refusal is a result."""
-        command, origin, options = asked.command, asked.origin, asked.options
+        command, options = asked.command, asked.options
         stamp = self._stamp
         stamp.now, stamp.now_ms = now, now_ms
         try:
-            if origin.request:
-                first = self._first_answer(asked)
+            crc = 0
+            if asked.origin.request:
+                crc = command_crc(command)
+                first = self._first_answer(asked.origin, crc)
                 if first is not None:
                     return first
             if options.if_offset is not None:
@@ -114,43 +128,52 @@ class ActiveController:
             decision = decide(self.delta, command, stamp)  # type: ignore[arg-type]
             if options.check:
                 return self._checked(decision)
-            return self._append(decision, asked)
+            return self._append(decision, asked.origin, crc)
         except RefusedError as refusal:
             return Decided(refusal, self.end_offset, False)
 
-    def _append(self, decision: Decision, asked: Asked) -> Decided:
+    def _append(self, decision: Decision, origin: commands.Origin, crc: int) -> Decided:
         records, pairs, stamp = decision.records, decision.pairs, self._stamp
         base_offset = stamp.next_offset
         if records:
-            answer = pairs if asked.origin.request else None
-            self._write(records, self._with_origin(records, asked, answer))
-            if answer is not None:
-                self._remember(asked, answer)
-        last_offset = stamp.next_offset - 1
+            if origin.request:
+                texts = self._texts_of(origin)
+                self._write(records, _Mark(Origin(len(records), *texts, crc, pairs)))
+                self._remember(origin, crc, pairs)
+            else:
+                self._write(records, self._mark_of(origin, len(records)))
+        end_offset = stamp.next_offset
         if decision.then is not None:
-            decision.then(last_offset)
-        return Decided(
-            Answer({"offset": last_offset, **pairs}), Offset(stamp.next_offset), stamp.next_offset != base_offset
-        )
+            decision.then(end_offset - 1)
+        return Decided(Answer({"offset": end_offset - 1, **pairs}), Offset(end_offset), end_offset != base_offset)
 
-    def _write(self, records: Sequence[Record], first: Record) -> None:
+    def _write(self, records: Sequence[Record], mark: "_Mark | None") -> None:
         """Encode once, replay strictly on the delta, and put it into the turn; all or nothing.
 
-        `first` is the first record as it is written. Raises RefusedError for more than one operation may have, and for
-        what would not fit the state: that is a fault of ours, and it must not enter the log.
+        `mark` goes on the first record. Raises RefusedError for more than one operation may have, and for what would
+        not fit the state: that is a fault of ours, and it must not enter the log.
         """
+        stamp, first = self._stamp, records[0]
         try:
-            values = [codec.encode(first)]
+            plain = None
+            if mark is None:
+                values = [codec.encode(first)]
+            elif type(first) is ConfigRecord:  # no tags of Kafka's: its bytes end with the empty section
+                plain = codec.encode(first)
+                values = [plain[:-1] + mark.section]
+            else:
+                values = [codec.encode(with_origin(first, mark.origin))]
+            size = len(values[0]) + RECORD_OVERHEAD
             if len(records) > 1:
                 if len(records) > RECORDS_MAX:
                     raise refusals.policy_violation(
                         f"{len(records)} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
                     )
                 values += map(codec.encode, records[1:])
-            size = sum(map(len, values)) + RECORD_OVERHEAD * len(values)
+                size = sum(map(len, values)) + RECORD_OVERHEAD * len(values)
             if size > BATCH_SIZE_MAX - BATCH_OVERHEAD:
                 raise refusals.policy_violation(f"the operation has {size} bytes, {BATCH_SIZE_MAX} are allowed")
-            self.delta.replay(self._stamp.next_offset, records)
+            self.delta.replay(stamp.next_offset, records, plain)
         except (ReplayError, CodecError) as exc:
             raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
         turn = self._turn
@@ -160,47 +183,44 @@ class ActiveController:
         else:
             turn[-1] += values
             self._batch_size += size
-        self._stamp.next_offset += len(values)
+        stamp.next_offset += len(values)
 
-    def _with_origin(self, records: Sequence[Record], asked: Asked, answer: Pairs | None) -> Record:
-        """The first record, marked with who asks and why."""
-        origin, count = asked.origin, len(records)
-        if origin is not self._origin:
-            for key in ("client", "address", "request", "by", "reason"):
-                if len(getattr(origin, key).encode("utf-8", "surrogatepass")) > TEXT_SIZE_MAX:
-                    raise refusals.bad_argument(key, f"{key} is longer than {TEXT_SIZE_MAX} bytes")
-        if answer is None and count == 1 and not records[0].tags:
-            if origin is not self._origin:  # a connection's commands share theirs
-                made = Origin(1, origin.client, origin.address, "", origin.by, origin.reason)
-                self._origin_data = with_origin(records[0], made).tags[-1][1]
-                self._origin = origin
-            return _tagged(records[0], self._origin_data)
-        crc = 0 if answer is None else command_crc(asked.command)
-        return with_origin(
-            records[0],
-            Origin(count, origin.client, origin.address, origin.request, origin.by, origin.reason, crc, answer),
-        )
+    def _texts_of(self, origin: commands.Origin) -> tuple[str, str, str, str, str]:
+        """Raises RefusedError (BAD_ARGUMENT) for one that no reader of Kafka's would take."""
+        for key in ("client", "address", "request", "by", "reason"):
+            if len(getattr(origin, key).encode("utf-8", "surrogatepass")) > TEXT_SIZE_MAX:
+                raise refusals.bad_argument(key, f"{key} is longer than {TEXT_SIZE_MAX} bytes")
+        return origin.client, origin.address, origin.request, origin.by, origin.reason
 
-    def _first_answer(self, asked: Asked) -> Decided | None:
+    def _mark_of(self, origin: commands.Origin, count: int) -> "_Mark":
+        """Who asks and why, encoded; remembered, since a connection's commands share their origin."""
+        known = self._marks.get(id(origin))
+        if known is not None and known[0] is origin and known[1].origin.count == count:
+            return known[1]
+        mark = _Mark(Origin(count, *self._texts_of(origin)))
+        if len(self._marks) >= MARKS_MAX:
+            self._marks.clear()
+        self._marks[id(origin)] = (origin, mark)  # held, so that its id stays its own
+        return mark
+
+    def _first_answer(self, origin: commands.Origin, crc: int) -> Decided | None:
         """What the same request was answered before, if it was. Raises RefusedError (CONFLICT) for another command."""
-        origin = asked.origin
         known = self.delta.requests.get((origin.client, origin.request))
         if known is None:
             return None
-        if known.crc != command_crc(asked.command):
+        if known.crc != crc:
             raise refusals.conflict(
                 f"request {origin.request} was another command, at offset {known.offset}", changed=known.offset
             )
         return Decided(Answer({"offset": known.offset, **known.answer}), Offset(known.offset + 1), False)
 
-    def _remember(self, asked: Asked, answer: Pairs) -> None:
-        origin = asked.origin
+    def _remember(self, origin: commands.Origin, crc: int, answer: Pairs) -> None:
         last_offset = self._stamp.next_offset - 1
         # As a follower will read it: an answer is JSON values.
         known = msgspec.json.decode(msgspec.json.encode(answer))
         self.delta.requests.put(
             (origin.client, origin.request),
-            RememberedRequest(origin.client, origin.request, command_crc(asked.command), last_offset, known),
+            RememberedRequest(origin.client, origin.request, crc, last_offset, known),
             last_offset,
         )
 
@@ -273,7 +293,7 @@ class ActiveController:
     def _tell_hash(self, now: Instant) -> None:
         told, record_offset = self.delta.hash, self._stamp.next_offset
         record = image_hash_record(ImageHash(HASH_FORM, record_offset, told))
-        self._write([record], record)
+        self._write([record], None)
         self._hashes.append((record_offset, told))
         self._hash_told = told
         self._hash_due = Instant(now + HASH_INTERVAL_S)
@@ -282,7 +302,7 @@ class ActiveController:
         """An operation of the controller's own, in pieces where it is larger than one may be (controller.md §1)."""
         for start in range(0, len(records), RECORDS_MAX):
             part = records[start : start + RECORDS_MAX]
-            self._write(part, with_origin(part[0], Origin(len(part), reason=reason)))
+            self._write(part, _Mark(Origin(len(part), reason=reason)))
 
     def _activate(self, now_ms: int) -> None:
         """First records (records.md §5): a new cluster's level, or the end of what the last leader left open."""
@@ -292,10 +312,6 @@ class ActiveController:
             self._write_own([record], "the last leader left a transaction open")
         if self.delta.features.get(METADATA_VERSION) is None:
             self._write_own([FeatureLevelRecord(METADATA_VERSION, METADATA_LEVEL)], "a new cluster's first record")
-
-
-def _tagged(record: Record, data: bytes) -> Record:
-    return msgspec.structs.replace(record, tags=((ORIGIN, data),))
 
 
 def command_crc(command: object) -> int:

@@ -44,10 +44,14 @@ class MetadataDelta(State):
         if change.hashed:
             self.hash = self.hash + change.hashed & HASH_MASK
 
-    def replay(self, base_offset: int, records: Sequence[Record]) -> None:
-        """Lay the records of one decision over it, all or none. Raises ReplayError if one does not fit."""
+    def replay(self, base_offset: int, records: Sequence[Record], first_value: bytes | None = None) -> None:
+        """Lay the records of one decision over it, all or none. Raises ReplayError if one does not fit.
+
+        `first_value`: the first one's bytes without tags, where they are at hand.
+        """
         mark = len(self._pending)
         self.growing = ("", 0)
+        self.plain_value = first_value
         try:
             for offset, record in enumerate(records, base_offset):
                 replay = REPLAY.get(type(record))
@@ -55,6 +59,7 @@ class MetadataDelta(State):
                     replay(self, record, offset)
                 elif type(record) is not AbortTransactionRecord:  # what it ends is not in this state at all
                     raise ReplayError(f"{type(record).__name__} is never decided")
+                self.plain_value = None
         except BaseException:
             self.take_back(mark)
             raise

@@ -11,6 +11,7 @@ import msgspec
 
 from yakt.errors import ReplayError
 from yakt.metadata import records as r
+from yakt.metadata.row_records import hash_value
 from yakt.metadata.rows import (
     MIGRATING,
     TOPIC_CONFIG,
@@ -44,7 +45,9 @@ def config(state: State, record: r.ConfigRecord, offset: int) -> None:
         if row is None:
             if record.resource_type == TOPIC_CONFIG and state.topics.get(record.resource_name) is None:
                 raise ReplayError(f"a config of an unknown topic, {record.resource_name}")
-            state.configs.put(key, (new,), offset, part=name, weight=len(value))
+            plain = state.plain_value
+            hashed = None if plain is None else hash_value(plain)
+            state.configs.put(key, (new,), offset, part=name, weight=len(value), hashed=hashed)
             return
         others = [other for other in row if other.key != name]
         others.append(new)

@@ -1,6 +1,5 @@
 """A row as the record that a snapshot holds of it, and the hash of that record's bytes (records.md §6, §8)."""
 
-import zlib
 from functools import lru_cache
 
 import google_crc32c
@@ -29,7 +28,7 @@ from yakt.metadata.rows import (
 )
 
 HASH_FORM = 1
-"""Tag 10002's form: the sum mod 2^64, over Kafka's rows, of CRC-32C << 32 | CRC-32 of each row's record value."""
+"""Tag 10002's form: the sum mod 2^64, over Kafka's rows, of the CRC-32C of each row's record value without tags."""
 
 
 def broker_record(row: BrokerRow) -> RegisterBrokerRecord:
@@ -80,9 +79,9 @@ def next_producer_id_record(row: NextProducerIdRow) -> ProducerIdsRecord:
 
 
 def hash_value(value: bytes) -> int:
-    """Of one record's bytes. Two checksums, since one of 32 bits would miss a difference too easily."""
+    """Of one record's bytes, without tags."""
     checksum: int = google_crc32c.value(value)
-    return checksum << 32 | zlib.crc32(value)
+    return checksum
 
 
 def _hash(record: Record) -> int:

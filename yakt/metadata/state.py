@@ -53,6 +53,8 @@ class State:
     end_offset: int
     growing: tuple[str, int] = ("", 0)
     """The topic that an operation is filling, and the offset of the next record of its that would go on with it."""
+    plain_value: bytes | None = None
+    """The bytes of the record being replayed, without tags, where they are at hand: what its row's hash is of."""
     transaction: list[tuple[int, Record]] | None
     """Records of a transaction that is neither ended nor aborted, with their offsets; they have no effect yet."""
 

@@ -79,8 +79,12 @@ class Rows(ABC, Generic[K, R]):
         quiet: bool = False,
         gone: bool = False,
         weight: int = 0,
+        hashed: int | None = None,
     ) -> None:
-        """Set a row, or with None take it away, as the record at `offset` has it. `gone`: it is `part` that goes."""
+        """Set a row, or with None take it away, as the record at `offset` has it. `gone`: it is `part` that goes.
+
+        `hashed`: what it adds to the hash, where that is known; else it is worked out.
+        """
 
     @abstractmethod
     def changed_offset(self, key: K) -> int | None:
@@ -143,20 +147,35 @@ class Table(Rows[K, R]):
         quiet: bool = False,
         gone: bool = False,
         weight: int = 0,
+        hashed: int | None = None,
     ) -> None:
-        self.on_change(self.change(key, self.items.get(key), row, offset, part, quiet, gone, weight))
+        self.on_change(self.change(key, self.items.get(key), row, offset, part, quiet, gone, weight, hashed))
 
     def change(
-        self, key: K, old: R | None, row: R | None, offset: int, part: str, quiet: bool, gone: bool, weight: int
+        self,
+        key: K,
+        old: R | None,
+        row: R | None,
+        offset: int,
+        part: str,
+        quiet: bool,
+        gone: bool,
+        weight: int,
+        hashed: int | None,
     ) -> Change:
         """The change that this would be; nothing is done yet."""
+        if hashed is None:
+            hashed = self._hashed(key, old, row, part)
+        return Change(offset, self, key, row, old, part, hashed, quiet, gone or row is None, weight)
+
+    def _hashed(self, key: K, old: R | None, row: R | None, part: str) -> int:
         hashed = 0
         if self.hash_of is not None:
             if row is not None:
                 hashed = self.hash_of(key, row, part)
             if old is not None:
                 hashed -= self.hash_of(key, old, part)
-        return Change(offset, self, key, row, old, part, hashed, quiet, gone or row is None, weight)
+        return hashed
 
     def apply(self, change: Change) -> None:
         """Carry out a change made by this table or an overlay of it."""
@@ -240,8 +259,9 @@ class Overlay(Rows[K, R]):
         quiet: bool = False,
         gone: bool = False,
         weight: int = 0,
+        hashed: int | None = None,
     ) -> None:
-        change = self.base.change(key, self.get(key), row, offset, part, quiet, gone, weight)
+        change = self.base.change(key, self.get(key), row, offset, part, quiet, gone, weight, hashed)
         self.over[key] = change
         self.on_change(change)
 
@@ -283,6 +303,7 @@ class PinnedRows(Rows[K, R]):
         quiet: bool = False,
         gone: bool = False,
         weight: int = 0,
+        hashed: int | None = None,
     ) -> None:
         raise TypeError("a pinned version of the image does not change")
 
@@ -315,6 +336,7 @@ class CopiedRows(Rows[K, R]):
         quiet: bool = False,
         gone: bool = False,
         weight: int = 0,
+        hashed: int | None = None,
     ) -> None:
         raise TypeError("a pinned version of the image does not change")
 
