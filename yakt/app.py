@@ -24,11 +24,13 @@ from yakt.metadata.active import ActiveController
 from yakt.metadata.commands import Asked, Result
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
+from yakt.node.asks import Here, NodeInfo
 from yakt.node.driver import Driver, Flush
 from yakt.node.flusher import Flusher
 from yakt.node.history import History
+from yakt.node.leadership import Leadership
 from yakt.node.loader import Loader
-from yakt.node.node_service import NodeInfo, NodeService
+from yakt.node.node_service import NodeService
 from yakt.node.runs import Writes
 from yakt.node.snapshots import Snapshots, load_image
 from yakt.node.timer import Timer
@@ -119,7 +121,7 @@ class PeerDesk:
 
     def link_lost(self, peer: NodeId) -> None:
         self.driver.link_lost(peer)
-        self.service.link_lost(peer)
+        self.service.here.leadership.link_lost(peer)
 
     def received(self, source: NodeId, message: Message, correlation: int) -> None:
         self.driver.take(events.Received(source, message, correlation))
@@ -153,7 +155,7 @@ class PeerDesk:
 
     def forward_answered(self, source: NodeId, response: ForwardResponse, correlation: int) -> None:
         results = [grammar.parse_result(result.text) for result in response.results]
-        if self.service.leader_answered(correlation, results):
+        if self.service.here.leadership.answered(correlation, results):
             return
         ends = [0 if result.offset is None else result.offset + 1 for result in response.results]
         epochs = [result.epoch for result in response.results if result.epoch is not None]
@@ -290,9 +292,16 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
     loader = Loader(image, store, make_active)
     driver = Driver(core, store, loader, world)
     async with trio.open_nursery() as nursery:
-        history = History(store, loader, world.load_image)
-        info = NodeInfo(me, config.cluster.id, __version__)
-        service = NodeService(driver, store, history, info, nursery)
+        leadership = Leadership(driver)
+        here = Here(
+            info=NodeInfo(me, config.cluster.id, __version__),
+            driver=driver,
+            store=store,
+            history=History(store, loader, world.load_image),
+            snapshots=Snapshots(store, driver, config.log),
+            leadership=leadership,
+        )
+        service = NodeService(here, nursery)
         desk = PeerDesk(driver, service)
         links = Links(
             Identity(
@@ -314,30 +323,24 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         )
         world.links = links
 
-        def flushed(flush: Flush) -> None:
-            driver.flushed(flush)
-            service.on_turn()
-
-        world.flusher = Flusher(flushed)
+        world.flusher = Flusher(driver.flushed)
         timer = Timer(driver)
-        service.on_turn = timer.adjust
-        snapshots = Snapshots(store, driver, config.log)
-        service.snapshots = snapshots
+        driver.on_turn = timer.adjust
 
         nursery.start_soon(_wait_for_signals, stop)
         nursery.start_soon(world.flusher.run)
         driver.start()
         nursery.start_soon(timer.run)
         nursery.start_soon(links.run, peer_listeners)
-        nursery.start_soon(snapshots.run)
-        nursery.start_soon(_serve_lines, service, line_listeners, info)
+        nursery.start_soon(here.snapshots.run)
+        nursery.start_soon(_serve_lines, service, line_listeners, here.info)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         print(_serving(config, line_address), file=sys.stderr, flush=True)
         await stop.wait()
         logger.info("stopping")
-        await _stop(driver, service)
+        await _stop(driver, leadership)
         nursery.cancel_scope.cancel()
 
 
@@ -359,11 +362,11 @@ async def _wait_for_signals(stop: trio.Event) -> None:
             stop.set()
 
 
-async def _stop(driver: Driver, service: NodeService) -> None:
+async def _stop(driver: Driver, leadership: Leadership) -> None:
     """Hand over the leadership, if we have it, so that nobody has to notice that we are gone."""
     led = driver.core.is_leader
     driver.take(events.ShutdownAsked())
-    service.end_turn()
+    driver.end_turn()
     if led and len(driver.core.voter_ids) > 1:
         with trio.move_on_after(STOP_S):
-            await service.wait_for_leader(other_than=driver.core.me.id)
+            await leadership.wait_for_another()

@@ -13,9 +13,11 @@ from yakt.errors import RefusedError
 from yakt.ids import NodeId
 from yakt.line import grammar
 from yakt.metadata.commands import Answer, Asked, Result
+from yakt.node.asks import Here, NodeInfo
 from yakt.node.driver import Driver
 from yakt.node.history import History
-from yakt.node.node_service import NodeInfo, NodeService
+from yakt.node.leadership import Leadership
+from yakt.node.node_service import NodeService
 from yakt.node.service import WatchEvent
 from yakt.node.snapshots import Snapshots
 from yakt.node.timer import Timer
@@ -65,14 +67,19 @@ async def at_once(work: Callable[[], None]) -> None:
 
 def make_client(cluster: Cluster, node: Node, nursery: trio.Nursery) -> Client:
     driver: Driver = node.driver
-    history = History(node.store, driver.loader, node.load_image)
-    service = NodeService(driver, node.store, history, NodeInfo(node.id, CLUSTER_ID, "0"), nursery)
+    here = Here(
+        info=NodeInfo(node.id, CLUSTER_ID, "0"),
+        driver=driver,
+        store=node.store,
+        history=History(node.store, driver.loader, node.load_image),
+        snapshots=Snapshots(node.store, driver, SETTINGS, in_thread=at_once),
+        leadership=Leadership(driver),
+    )
+    service = NodeService(here, nursery)
     timer = Timer(driver)
-    service.on_turn = timer.adjust
-    snapshots = Snapshots(node.store, driver, SETTINGS, in_thread=at_once)
-    service.snapshots = snapshots
+    driver.on_turn = timer.adjust
     nursery.start_soon(timer.run)
-    return Client(node, service, snapshots)
+    return Client(node, service, here.snapshots)
 
 
 @pytest.fixture

@@ -92,6 +92,8 @@ class Driver:
         self._leader_epoch = Epoch(0)
         self.on_leader: Callable[[], None] = lambda: None
         """Told whenever who leads has changed."""
+        self.on_turn: Callable[[], None] = lambda: None
+        """Told after every turn: `deadline` may have come nearer."""
         self.elections = 0
         """Times the leader changed, as seen here."""
         self._queue: deque[Writes] = deque()
@@ -216,7 +218,8 @@ class Driver:
             self._ask_for_reads()
             self._advance()
             if not self._can_go_on():
-                return
+                break
+        self.on_turn()
 
     def next_serial(self) -> int:
         """A number no other forwarded request of this node has."""

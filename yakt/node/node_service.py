@@ -10,54 +10,29 @@ import attrs
 import trio
 
 from yakt.errors import NotLeaderError, RefusedError
-from yakt.ids import Instant, NodeId, Offset
+from yakt.ids import Instant, Offset
 from yakt.metadata import commands, queries
 from yakt.metadata.commands import Answer, Asked, Result
 from yakt.node import asks
-from yakt.node.driver import Driver
-from yakt.node.history import History
+from yakt.node.asks import Here
 from yakt.node.runs import Reads, Writes, cut, is_slow, kind_of, no_leader, timed_out
 from yakt.node.service import Submission, WatchEvent
-from yakt.node.snapshots import Snapshots
 from yakt.node.watch import WatchHub
-from yakt.storage.store import Store
 
 SLOW_MAX = 1000
 """Asks under way that have a task of their own: waits, transfers, reads of the past."""
-RETRY_S = 0.02
-"""Before a node that should lead and does not yet is asked again."""
-
-
-@attrs.frozen
-class NodeInfo:
-    """What a node can say of itself without looking."""
-
-    node_id: NodeId
-    cluster_id: str
-    version: str
 
 
 class NodeService:
     """See `yakt.node.service.MetadataService`."""
 
-    def __init__(self, driver: Driver, store: Store, history: History, info: NodeInfo, nursery: trio.Nursery) -> None:
-        self.driver = driver
-        self.store = store
-        self.history = history
-        self.info = info
-        self.hub = WatchHub(history)
-        self.started_at = trio.current_time()
-        self.on_turn: Callable[[], None] = lambda: None
-        """Told after every turn: the timer may have to ring earlier."""
-        self.snapshots: Snapshots | None = None
-        """Takes snapshots; None until it runs."""
-        self._asks: dict[int, tuple[NodeId, _One]] = {}
-        """What was asked of a leader and awaits its answer, by correlation."""
-        self._leader_changed = trio.Event()
+    def __init__(self, here: Here, nursery: trio.Nursery) -> None:
+        self.here = here
+        self.driver = here.driver
+        self._hub = WatchHub(here.history)
         self._nursery = nursery
         self._slow = 0
-        driver.on_leader = self._on_leader
-        driver.loader.on_applied = self.hub.wake
+        here.driver.loader.on_applied = self._hub.wake
 
     # --- the door ------------------------------------------------------------------------------------------------
 
@@ -68,7 +43,6 @@ class NodeService:
     def end_turn(self) -> None:
         """All that one readiness pass brought has been submitted."""
         self.driver.end_turn()
-        self.on_turn()
 
     async def submit(self, asked: Asked) -> Result:
         """Ask one thing and wait for its answer."""
@@ -81,7 +55,7 @@ class NodeService:
 
     def watch(self, since: int | None, kind: str | None, match: str | None) -> AsyncIterator[WatchEvent]:
         """See `MetadataService.watch`."""
-        return self.hub.watch(since, kind, match)
+        return self._hub.watch(since, kind, match)
 
     @property
     def applied_end_offset(self) -> Offset:
@@ -130,11 +104,11 @@ class NodeService:
     async def _slow_answer(self, asked: Asked) -> Result:
         command = asked.command
         if asks.is_ask(command):
-            return await asks.answer(self, asked)
+            return await asks.answer(self.here, asked)
         assert not isinstance(command, commands.Command.__args__)
         if asked.options.at_offset is not None:
-            await self.confirm(asked)
-            image = await self.history.image_at(asked.options.at_offset)
+            await self.here.leadership.confirm(asked.options)
+            image = await self.here.history.image_at(asked.options.at_offset)
             return queries.answer(image, cast(commands.Query, command))
         assert isinstance(command, commands.FetchChanges)
         return await self._fetch(asked, command)
@@ -151,84 +125,14 @@ class NodeService:
             result = await self.submit(Asked(command=beat, line=line, origin=asked.origin, options=asked.options))
             if not isinstance(result, Answer):
                 return result
-        await self.confirm(asked)
+        await self.here.leadership.confirm(asked.options)
         with trio.move_on_after(fetch.wait_ms / 1000):
             while True:
                 found = queries.answer(self.driver.loader.image, fetch)
                 if found.rows or fetch.wait_ms == 0:
                     return found
-                await self.hub.moved()
+                await self._hub.moved()
         return queries.answer(self.driver.loader.image, fetch)
-
-    async def confirm(self, asked: Asked) -> None:
-        """Wait until a read like `asked` may be answered from the image. Raises RefusedError."""
-        gate = Asked(command=commands.ListFeatures(), options=read_options(asked.options))
-        result = await self.submit(gate)
-        if not isinstance(result, Answer):
-            raise result
-
-    # --- who leads -----------------------------------------------------------------------------------------------
-
-    @property
-    def leads(self) -> bool:
-        """Whether this node is the active controller."""
-        return self.driver.loader.active is not None
-
-    def _on_leader(self) -> None:
-        self._leader_changed.set()
-        self._leader_changed = trio.Event()
-
-    async def wait_for_leader(self, *, other_than: NodeId) -> NodeId:
-        """Wait until another node is known to lead."""
-        while True:
-            leader, changed = self.driver.leader_id, self._leader_changed
-            if leader is not None and leader != other_than:
-                return leader
-            await changed.wait()
-
-    async def at_leader(self, asked: Asked) -> Result:
-        """Have the leader answer an ask of a node, wherever it is; the caller bounds the wait. Raises RefusedError."""
-        while True:
-            leader, changed = self.driver.leader_id, self._leader_changed
-            if self.leads:
-                return await asks.answer(self, asked)
-            if not asked.options.forward:
-                address = None if leader is None else self.driver.around.line_address(leader)
-                raise NotLeaderError(leader, address)
-            if leader is not None and leader != self.info.node_id:
-                result = await self._ask(leader, asked)
-                if not isinstance(result, NotLeaderError):
-                    return result
-            # No leader, or one that does not lead yet (or not any more): ask again when that changes, or soon.
-            with trio.move_on_after(RETRY_S):
-                await changed.wait()
-
-    async def _ask(self, leader: NodeId, asked: Asked) -> Result:
-        writes = Writes((asked,), Instant(trio.current_time() + asked.options.timeout_ms / 1000), lambda _: None)
-        correlation = self.driver.next_serial()
-        one = _One((asked,))
-        self._asks[correlation] = (leader, one)
-        try:
-            if not self.driver.around.forward(leader, correlation, writes):
-                return NotLeaderError(None)
-            await one.done.wait()
-        finally:
-            del self._asks[correlation]
-        assert one.result is not None
-        return one.result
-
-    def leader_answered(self, correlation: int, results: Sequence[Result]) -> bool:
-        """Whether an answer from the leader was to an ask of this service, and is now delivered."""
-        leader_and_one = self._asks.get(correlation)
-        if leader_and_one is not None:
-            leader_and_one[1].answer(results)
-        return leader_and_one is not None
-
-    def link_lost(self, peer: NodeId) -> None:
-        """Asks of that leader get no answer any more; asking again is harmless."""
-        for leader, one in self._asks.values():
-            if leader == peer:
-                one.answer([NotLeaderError(None)])
 
     def submit_forwarded(
         self,
@@ -241,20 +145,10 @@ class NodeService:
         deadline = Instant(trio.current_time() + timeout_ms / 1000)
         if all(kind_of(one) == "write" for one in asked):
             self.driver.submit_writes(Writes(asked, deadline, on_answer, on_decided))
-        elif not self.leads:
+        elif not self.here.leadership.is_ours:
             on_answer([NotLeaderError(self.driver.leader_id)] * len(asked))
         else:
             self.start_slow(asked[0], on_answer)
-
-    def request_snapshot(self) -> None:
-        """Have a snapshot taken soon."""
-        assert self.snapshots is not None
-        self.snapshots.request()
-
-    async def snapshot_now(self) -> commands.Row:
-        """Take a snapshot of what is applied now; the row SNAPSHOT LIST shows for it."""
-        assert self.snapshots is not None
-        return await self.snapshots.take()
 
 
 @attrs.define(eq=False)
@@ -315,17 +209,10 @@ class Progress:
             if options.min_offset is not None:
                 reads.wait_end = options.min_offset + 1
             driver.submit_reads(reads, confirm=options.read == "fresh" and options.min_offset is None)
-        elif (result := asks.answer_at_once(service, run[0])) is not None:
+        elif (result := asks.answer_at_once(service.here, run[0])) is not None:
             self.take([result])
         else:
             service.start_slow(run[0], self.take)
-
-
-def read_options(options: commands.Options) -> commands.Options:
-    """The read options alone."""
-    return commands.Options(
-        timeout_ms=options.timeout_ms, forward=options.forward, read=options.read, min_offset=options.min_offset
-    )
 
 
 def _last(since: int | None) -> int | None:
