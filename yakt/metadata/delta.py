@@ -13,7 +13,7 @@ from yakt.metadata.image import MetadataImage
 from yakt.metadata.indexes import PartitionOverlay, PartitionTable
 from yakt.metadata.records import AbortTransactionRecord, Record
 from yakt.metadata.replay import REPLAY
-from yakt.metadata.state import State
+from yakt.metadata.state import NOTHING_GROWS, State
 from yakt.metadata.tables import HASH_MASK, Change, Overlay, Table
 
 
@@ -50,7 +50,7 @@ class MetadataDelta(State):
         `first_value`: the first one's bytes without tags, where they are at hand.
         """
         mark = len(self._pending)
-        self.growing = ("", 0)
+        self.growing = NOTHING_GROWS
         self.plain_value = first_value
         try:
             for offset, record in enumerate(records, base_offset):

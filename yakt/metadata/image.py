@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from yakt.batch import Tags
 from yakt.errors import CodecError, ReplayError
 from yakt.metadata import records as r
 from yakt.metadata.indexes import ClosedTable, PartitionTable, PinnedPartitions, RequestTable
@@ -24,11 +25,11 @@ from yakt.metadata.row_records import (
     hash_partition,
     hash_topic,
 )
-from yakt.metadata.state import State
+from yakt.metadata.state import NOTHING_GROWS, State
 from yakt.metadata.tables import HASH_MASK, Change, CopiedRows, PinnedRows, RowHash, Table
-from yakt.metadata.tags import ORIGIN, image_hash_of, origin_of, remembered_of
+from yakt.metadata.tags import image_hash_of, origin_of, remembered_of
 
-ORIGINS_MAX = 1024
+PLAIN_TAGS_MAX = 1024
 
 
 class MetadataImage(State):
@@ -47,7 +48,8 @@ class MetadataImage(State):
         """The leader's hash below that offset, found equal here: the last one told."""
         self.journal = Journal()
         self.transaction: list[tuple[int, Record]] | None = None
-        self._origins_without_request: set[bytes] = set()  # the same few come again and again
+        self._plain_tags: set[Tags] = set()
+        """Origins alone, without a request: they ask for nothing, and the same few come again and again."""
         self._pins: list[PinnedImage] = []
         self.tables: list[Table[Any, Any]] = []
 
@@ -88,15 +90,16 @@ class MetadataImage(State):
         if base_offset < self.end_offset:
             raise ReplayError(f"a batch from offset {base_offset}, on an image that ends at {self.end_offset}")
         self.begin_batch(timestamp_ms)
-        self.growing = ("", 0)
-        for offset, record in enumerate(records, base_offset):
-            try:
-                if self.transaction is not None:
-                    self._replay_in_transaction(self.transaction, offset, record)
-                else:
+        self.growing = NOTHING_GROWS
+        offset = base_offset
+        try:
+            for offset, record in enumerate(records, base_offset):
+                if self.transaction is None:
                     self._replay_one(offset, record)
-            except (ReplayError, CodecError) as exc:
-                raise ReplayError(f"offset {offset}, {type(record).__name__}: {exc}") from exc
+                else:
+                    self._replay_in_transaction(self.transaction, offset, record)
+        except (ReplayError, CodecError) as exc:
+            raise ReplayError(f"offset {offset}, {type(records[offset - base_offset]).__name__}: {exc}") from exc
         return self.end_batch(base_offset + len(records), leader_epoch)
 
     def skip(self, end_offset: int, leader_epoch: int) -> None:
@@ -132,8 +135,9 @@ class MetadataImage(State):
 
     def _replay_one(self, offset: int, record: Record) -> None:
         if record.tags:
-            self.growing = ("", 0)  # an operation begins
-            self._take_tags(offset, record)
+            self.growing = NOTHING_GROWS  # an operation begins
+            if record.tags not in self._plain_tags:
+                self._take_tags(offset, record)
         replay = REPLAY.get(type(record))
         if replay is not None:
             replay(self, record, offset)
@@ -161,19 +165,16 @@ class MetadataImage(State):
             told = image_hash_of(record)
             if told is not None:
                 self.compare_hash(told.form, told.end_offset, told.hash)
-        tag, data = record.tags[-1] if len(record.tags) == 1 else (None, b"")
-        if tag == ORIGIN and data in self._origins_without_request:
-            return
         origin = origin_of(record)
         if origin is None:
             return
         if origin.request:
             remembered = remembered_of(origin, offset)
             self.requests.put((remembered.client, remembered.id), remembered, remembered.offset)
-        elif tag == ORIGIN:
-            if len(self._origins_without_request) >= ORIGINS_MAX:
-                self._origins_without_request.clear()
-            self._origins_without_request.add(data)
+        elif len(record.tags) == 1:
+            if len(self._plain_tags) >= PLAIN_TAGS_MAX:
+                self._plain_tags.clear()
+            self._plain_tags.add(record.tags)
 
     def compare_hash(self, form: int, offset: int, told: int) -> None:
         """The leader's hash of the image below `offset`, which must be here. Raises ReplayError where they differ."""

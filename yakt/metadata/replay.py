@@ -11,6 +11,7 @@ import msgspec
 
 from yakt.errors import ReplayError
 from yakt.metadata import records as r
+from yakt.metadata.codec import encode
 from yakt.metadata.row_records import hash_value
 from yakt.metadata.rows import (
     MIGRATING,
@@ -38,15 +39,21 @@ def config(state: State, record: r.ConfigRecord, offset: int) -> None:
     key = (record.resource_type, record.resource_name)
     name, value = record.name, record.value
     row = state.configs.get(key)
-    if record.resource_type == TOPIC_CONFIG and state.growing == (record.resource_name, offset):
-        state.growing = (record.resource_name, offset + 1)
+    if record.resource_type == TOPIC_CONFIG:
+        if state.growing == (record.resource_name, offset):
+            state.growing = (record.resource_name, offset + 1)
+        if row is None and value is not None and state.topics.get(record.resource_name) is None:
+            raise ReplayError(f"a config of an unknown topic, {record.resource_name}")
     if value is not None:
         new = ConfigValue(name, value, offset)
         if row is None:
-            if record.resource_type == TOPIC_CONFIG and state.topics.get(record.resource_name) is None:
-                raise ReplayError(f"a config of an unknown topic, {record.resource_name}")
             plain = state.plain_value
-            hashed = None if plain is None else hash_value(plain)
+            if plain is None:
+                untagged = (
+                    r.ConfigRecord(record.resource_type, record.resource_name, name, value) if record.tags else record
+                )
+                plain = encode(untagged)
+            hashed = hash_value(plain)
             state.configs.put(key, (new,), offset, part=name, weight=len(value), hashed=hashed)
             return
         others = [other for other in row if other.key != name]

@@ -25,6 +25,7 @@ QuotaKey: TypeAlias = tuple[tuple[tuple[str, str], ...], str]
 """The entity's (type, name) pairs in order, the default entity's name written "\\0"; and the quota's key."""
 
 METADATA_VERSION = "metadata.version"
+NOTHING_GROWS = ("", -1)
 
 
 class State:
@@ -51,7 +52,7 @@ class State:
     tokens: Rows[str, KeptRow]
     requests: Rows[RequestKey, RememberedRequest]
     end_offset: int
-    growing: tuple[str, int] = ("", 0)
+    growing: tuple[str, int] = NOTHING_GROWS
     """The topic that an operation is filling, and the offset of the next record of its that would go on with it."""
     plain_value: bytes | None = None
     """The bytes of the record being replayed, without tags, where they are at hand: what its row's hash is of."""

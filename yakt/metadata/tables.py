@@ -149,26 +149,13 @@ class Table(Rows[K, R]):
         weight: int = 0,
         hashed: int | None = None,
     ) -> None:
-        self.on_change(self.change(key, self.items.get(key), row, offset, part, quiet, gone, weight, hashed))
-
-    def change(
-        self,
-        key: K,
-        old: R | None,
-        row: R | None,
-        offset: int,
-        part: str,
-        quiet: bool,
-        gone: bool,
-        weight: int,
-        hashed: int | None,
-    ) -> Change:
-        """The change that this would be; nothing is done yet."""
+        old = self.items.get(key)
         if hashed is None:
-            hashed = self._hashed(key, old, row, part)
-        return Change(offset, self, key, row, old, part, hashed, quiet, gone or row is None, weight)
+            hashed = self.hashed(key, old, row, part)
+        self.on_change(Change(offset, self, key, row, old, part, hashed, quiet, gone or row is None, weight))
 
-    def _hashed(self, key: K, old: R | None, row: R | None, part: str) -> int:
+    def hashed(self, key: K, old: R | None, row: R | None, part: str) -> int:
+        """What the hash of the image gains by this change."""
         hashed = 0
         if self.hash_of is not None:
             if row is not None:
@@ -261,7 +248,12 @@ class Overlay(Rows[K, R]):
         weight: int = 0,
         hashed: int | None = None,
     ) -> None:
-        change = self.base.change(key, self.get(key), row, offset, part, quiet, gone, weight, hashed)
+        base = self.base
+        known = self.over.get(key)
+        old = base.items.get(key) if known is None else known.row
+        if hashed is None:
+            hashed = base.hashed(key, old, row, part)
+        change = Change(offset, base, key, row, old, part, hashed, quiet, gone or row is None, weight)
         self.over[key] = change
         self.on_change(change)
 
