@@ -212,7 +212,7 @@ async def run(config: Config, *, stop: trio.Event | None = None) -> None:
         ),
     )
     try:
-        await _run_with(config, store, stop or trio.Event())
+        await _run_with(config, store, trio.Event() if stop is None else stop)
     except BaseExceptionGroup as group:
         store.close(clean=False)
         raise cause_of(group) from None
