@@ -285,3 +285,24 @@ def test_a_string_over_the_limit_never_enters_the_log(cluster: Cluster, monkeypa
     monkeypatch.setitem(controller.DECIDE, c.SetConfigs, lambda *_: Decision(wrong, {}))  # type: ignore[arg-type]
     assert code_of(cluster.submit(metrics("x"))) == "UNKNOWN_SERVER_ERROR"
     assert cluster.active.take_batches() == []
+
+
+def test_what_a_brokers_end_moves_may_take_several_operations() -> None:
+    cluster = Cluster()
+    for broker_id in (1, 2):
+        cluster.broker(broker_id)
+    for name in ("a", "b"):
+        cluster.do(c.CreateTopic(name, 6_000, 2))
+    start = cluster.active.end_offset
+    answer = cluster.do(c.UnregisterBroker(2), request="r", client="me")
+    origins = [(offset, origin_of(record)) for offset, record in cluster.committed if offset >= start and record.tags]
+    assert [(offset, origin.count, origin.request) for offset, origin in origins if origin] == [
+        (start, 10_000, ""),
+        (start + 10_000, 2_001, "r"),
+    ]
+    assert answer["offset"] == start + 12_000
+    assert cluster.do(c.UnregisterBroker(2), request="r", client="me") == answer
+    cluster.do(c.FenceBroker(1))  # nobody leads any more
+    assert all(row.leader == -1 for row in cluster.image.partitions.of_broker(1))
+    cluster.do(c.HeartbeatBroker(1))
+    assert all(row.leader == 1 for row in cluster.image.partitions.of_broker(1))

@@ -136,6 +136,10 @@ class ActiveController:
         records, pairs, stamp = decision.records, decision.pairs, self._stamp
         base_offset = stamp.next_offset
         if records:
+            if decision.may_split:
+                while len(records) > RECORDS_MAX:
+                    self._write(records[:RECORDS_MAX], self._mark_of(without_request(origin), RECORDS_MAX))
+                    records = records[RECORDS_MAX:]
             if origin.request:
                 texts = self._texts_of(origin)
                 self._write(records, _Mark(Origin(len(records), *texts, crc, pairs)))
@@ -237,7 +241,7 @@ class ActiveController:
         finally:
             self.delta.take_back(mark)
             self.delta.end_offset = end_offset
-        if len(records) > RECORDS_MAX:
+        if len(records) > RECORDS_MAX and not decision.may_split:
             raise refusals.policy_violation(
                 f"{len(records)} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
             )
@@ -312,6 +316,11 @@ class ActiveController:
             self._write_own([record], "the last leader left a transaction open")
         if self.delta.features.get(METADATA_VERSION) is None:
             self._write_own([FeatureLevelRecord(METADATA_VERSION, METADATA_LEVEL)], "a new cluster's first record")
+
+
+def without_request(origin: commands.Origin) -> commands.Origin:
+    """For all but the last of several operations that one request comes to: only with that one it is done."""
+    return msgspec.structs.replace(origin, request="")
 
 
 def command_crc(command: object) -> int:

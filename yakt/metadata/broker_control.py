@@ -139,7 +139,9 @@ def register(state: State, command: RegisterBroker, stamp: Stamp) -> Decision:
         if not is_again:
             stamp.sessions.end(command.id)
 
-    return Decision(records, {"epoch": epoch, "uuid": format_uuid(incarnation), "fenced": fenced}, drop_session)
+    return Decision(
+        records, {"epoch": epoch, "uuid": format_uuid(incarnation), "fenced": fenced}, drop_session, may_split=True
+    )
 
 
 def _check_features(state: State) -> None:
@@ -181,14 +183,17 @@ def unregister(state: State, command: UnregisterBroker, stamp: Stamp) -> Decisio
     row = find(state, command.id)
     records: list[Record] = [*remove_broker(state, stamp.settings, row.id)]
     records.append(UnregisterBrokerRecord(row.id, row.epoch))
-    return Decision(records, {}, lambda _last_offset: stamp.sessions.end(row.id))
+    return Decision(records, {}, lambda _last_offset: stamp.sessions.end(row.id), may_split=True)
 
 
 def fence(state: State, command: FenceBroker, stamp: Stamp) -> Decision:
     """BROKER FENCE: holds until the next heartbeat, for its session is over too."""
     row = find(state, command.id)
     return Decision(
-        [] if row.fenced else fence_records(state, row, stamp), {}, lambda _last_offset: stamp.sessions.end(row.id)
+        [] if row.fenced else fence_records(state, row, stamp),
+        {},
+        lambda _last_offset: stamp.sessions.end(row.id),
+        may_split=True,
     )
 
 
@@ -244,6 +249,7 @@ def heartbeat(state: State, command: HeartbeatBroker, stamp: Stamp) -> Decision:
             "shutdown": after is _Next.SHUTDOWN_NOW,
         },
         touch,
+        may_split=True,
     )
 
 

@@ -46,11 +46,13 @@ class Decision(msgspec.Struct, gc=False):
     """Records to append as one operation, perhaps none, and the pairs of the answer without `offset=`.
 
     `then` is done once they are in the leader's state, with the offset of the last one: what is soft (sessions).
+    `may_split`: more than one operation may have can go as several (controller.md §1): each leaves a sound state.
     """
 
     records: list[Record]
     pairs: Pairs
     then: Callable[[int], None] | None = None
+    may_split: bool = False
 
 
 def fresh_uuid(new_uuid: Callable[[], Uuid]) -> Uuid:
