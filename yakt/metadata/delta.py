@@ -23,6 +23,7 @@ class MetadataDelta(State):
     def __init__(self, image: MetadataImage) -> None:
         self.image = image
         self.end_offset = image.end_offset
+        self.interned = image.interned
         self.transaction = None  # an open one is aborted before anything is decided on it
         self.hash = image.hash
         """Of Kafka's rows, what is not committed included."""

@@ -47,6 +47,7 @@ class MetadataImage(State):
         self.hash_agreed = 0
         """The leader's hash below that offset, found equal here: the last one told."""
         self.journal = Journal()
+        self.interned = {}
         self.transaction: list[tuple[int, Record]] | None = None
         self._plain_tags: set[Tags] = set()
         """Origins alone, without a request: they ask for nothing, and the same few come again and again."""

@@ -5,11 +5,12 @@ Nothing here makes an id, reads a clock or looks at a leader: it is a function o
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from yakt.errors import ReplayError
+from yakt.ids import Uuid
 from yakt.metadata import records as r
 from yakt.metadata.codec import encode
 from yakt.metadata.row_records import hash_value
@@ -33,6 +34,7 @@ from yakt.metadata.tags import ProducerState, Registration, registration_of, sta
 
 Replay = Callable[[State, Any, int], None]
 T = TypeVar("T")
+Id = TypeVar("Id", int, Uuid)
 
 
 def config(state: State, record: r.ConfigRecord, offset: int) -> None:
@@ -218,6 +220,20 @@ def topic(state: State, record: r.TopicRecord, offset: int) -> None:
     state.folded_topics.put(fold_topic(record.name), record.name, offset)
 
 
+INTERNED_MAX = 65_536
+
+
+def _interned(state: State, ids: tuple[Id, ...]) -> tuple[Id, ...]:
+    """The one tuple of these: most of a partition's bytes are lists that thousands of others have too."""
+    interned = state.interned
+    known = interned.get(ids)
+    if known is None:
+        if len(interned) >= INTERNED_MAX:
+            interned.clear()
+        known = interned[ids] = ids
+    return cast("tuple[Id, ...]", known)
+
+
 def partition(state: State, record: r.PartitionRecord, offset: int) -> None:
     of = state.topic_by_id(record.topic_id)
     if of is None:
@@ -241,15 +257,15 @@ def partition(state: State, record: r.PartitionRecord, offset: int) -> None:
             of.name,
             of.id,
             number,
-            record.replicas,
-            record.isr,
+            _interned(state, record.replicas),
+            _interned(state, record.isr),
             record.removing_replicas,
             record.adding_replicas,
             record.leader,
             record.leader_recovery_state,
             record.leader_epoch,
             record.partition_epoch,
-            directories,
+            _interned(state, directories),
             offset,
         ),
         offset,
@@ -288,15 +304,15 @@ def change_partition(state: State, record: r.PartitionChangeRecord, offset: int)
             row.topic,
             row.topic_id,
             row.partition,
-            replicas,
-            row.isr if record.isr is None else record.isr,
+            _interned(state, replicas),
+            row.isr if record.isr is None else _interned(state, record.isr),
             row.removing if record.removing_replicas is None else record.removing_replicas,
             row.adding if record.adding_replicas is None else record.adding_replicas,
             record.leader if leads else row.leader,
             row.recovery if record.leader_recovery_state < 0 else record.leader_recovery_state,
             row.leader_epoch + 1 if leads else row.leader_epoch,
             row.partition_epoch + 1,
-            directories,
+            _interned(state, directories),
             offset,
         ),
         offset,

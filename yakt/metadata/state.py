@@ -24,6 +24,8 @@ from yakt.metadata.tables import Rows
 QuotaKey: TypeAlias = tuple[tuple[tuple[str, str], ...], str]
 """The entity's (type, name) pairs in order, the default entity's name written "\\0"; and the quota's key."""
 
+Ids: TypeAlias = tuple[int | Uuid, ...]
+
 METADATA_VERSION = "metadata.version"
 NOTHING_GROWS = ("", -1)
 
@@ -56,6 +58,8 @@ class State:
     """The topic that an operation is filling, and the offset of the next record of its that would go on with it."""
     plain_value: bytes | None = None
     """The bytes of the record being replayed, without tags, where they are at hand: what its row's hash is of."""
+    interned: dict[Ids, Ids]
+    """Replica lists and the like, each once: a few combinations make up all partitions."""
     transaction: list[tuple[int, Record]] | None
     """Records of a transaction that is neither ended nor aborted, with their offsets; they have no effect yet."""
 
