@@ -2,9 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
-
-import attrs
+from typing import TYPE_CHECKING, TypeAlias
 
 from yakt.errors import RefusedError
 from yakt.line.asks import ConnectionAsk, Help, Ping
@@ -26,8 +24,13 @@ from yakt.metadata.commands import (
 
 ROWS_MAX = 20_000
 """Rows that the asks of one batch may ask for together: what a client can make the service hold for it at once."""
+BRIEF_MAX = 16
+"""Replies, or rows of a reply, that are formatted at once whatever their size."""
 PIECE_SIZE = 64 * 1024
 """Characters of reply formatted at once."""
+
+if TYPE_CHECKING:
+    from yakt.line.connection import Connection
 
 _AT_ONCE: frozenset[type] = frozenset({ShowStatus, ListSnapshots})
 _SLOW_ASKS: frozenset[type] = frozenset(NodeAsk.__args__) - _AT_ONCE
@@ -36,7 +39,6 @@ Reply: TypeAlias = "Result | str"
 """A result, or a text that is sent as it is."""
 
 
-@attrs.define(eq=False)
 class Batch:
     """Requests of one client, in order, that are answered together: a `Submission` for those the service answers.
 
@@ -44,13 +46,23 @@ class Batch:
     another way. `closes`: nothing is said after it. `form`: how replies look from this one on.
     """
 
-    done: Callable[["Batch", Sequence[Reply]], None]
-    asked: list[Asked] = attrs.Factory(list)
-    tags: list[str] = attrs.Factory(list)
-    local: dict[int, Result] = attrs.Factory(dict)
-    shape: Callable[[Result], Reply] | None = None
-    closes: bool = False
-    form: Form | None = None
+    __slots__ = ("_done", "asked", "closes", "form", "local", "owner", "shape", "tags")
+
+    def __init__(self, owner: "Connection", done: "Callable[[Batch, Sequence[Reply]], None]") -> None:
+        self._done = done
+        self.owner = owner
+        self.asked: list[Asked] = []
+        self.tags: list[str] = []
+        self.local: dict[int, Result] | None = None
+        self.shape: Callable[[Result], Reply] | None = None
+        self.closes = False
+        self.form: Form | None = None
+
+    def answer_here(self, place: int, result: Result) -> None:
+        """Put in what needs no service."""
+        if self.local is None:
+            self.local = {}
+        self.local[place] = result
 
     def answer(self, results: Sequence[Result]) -> None:
         """Called once by the service, inside a turn."""
@@ -58,10 +70,10 @@ class Batch:
         replies: Sequence[Reply] = results
         if self.shape is not None:
             replies = [self.shape(result) for result in results]
-        elif self.local:
-            others = iter(results)
-            replies = [self.local[place] if place in self.local else next(others) for place in range(len(self.tags))]
-        self.done(self, replies)
+        elif self.local is not None:
+            others, local = iter(results), self.local
+            replies = [local[place] if place in local else next(others) for place in range(len(self.tags))]
+        self._done(self, replies)
 
 
 def fill(batch: Batch, requests: deque[Request]) -> ConnectionAsk | None:
@@ -90,11 +102,11 @@ def fill(batch: Batch, requests: deque[Request]) -> ConnectionAsk | None:
                 return None
             batch.asked.append(ask)
         elif isinstance(ask, RefusedError):
-            batch.local[len(batch.tags)] = ask
+            batch.answer_here(len(batch.tags), ask)
         elif isinstance(ask, Ping):
-            batch.local[len(batch.tags)] = Answer({})
+            batch.answer_here(len(batch.tags), Answer({}))
         elif isinstance(ask, Help):
-            batch.local[len(batch.tags)] = answer_help(ask.topic)
+            batch.answer_here(len(batch.tags), answer_help(ask.topic))
         else:
             if batch.tags:
                 return None
@@ -117,6 +129,21 @@ def _is_slow(asked: Asked) -> bool:
     )
 
 
+def brief(tags: Sequence[str], replies: Sequence[Reply], form: Form) -> bytes | None:
+    """The whole text of a few short replies, as most are; None if there may be more than one piece of it."""
+    if len(replies) > BRIEF_MAX:
+        return None
+    parts: list[str] = []
+    for tag, reply in zip(tags, replies, strict=True):
+        if isinstance(reply, str):
+            parts.append(reply)
+            continue
+        if isinstance(reply, Answer) and len(reply.rows) > BRIEF_MAX:
+            return None
+        parts.append(format_reply(reply, tag, form))
+    return parts[0].encode() if len(parts) == 1 else "".join(parts).encode()
+
+
 def pieces(tags: Sequence[str], replies: Sequence[Reply], form: Form) -> Iterator[bytes]:
     """The text of all these replies, in pieces of about `PIECE_SIZE`, each made when it is asked for."""
     parts: list[str] = []
@@ -125,7 +152,7 @@ def pieces(tags: Sequence[str], replies: Sequence[Reply], form: Form) -> Iterato
         if isinstance(reply, str):
             parts.append(reply)
             continue
-        if isinstance(reply, Answer) and len(reply.rows) > 16:
+        if isinstance(reply, Answer) and len(reply.rows) > BRIEF_MAX:
             for row in reply.rows:
                 part = format_row(row, tag, form)
                 parts.append(part)

@@ -53,16 +53,20 @@ class Conversation:
     @property
     def wants_input(self) -> bool:
         """Whether to go on reading."""
-        return not self.is_over and self._lines is None and self._waiting < REQUESTS_WAITING_MAX
+        return not self.is_over and self._lines is None and len(self.requests) + self.taken < REQUESTS_WAITING_MAX
 
     @property
-    def _waiting(self) -> int:
-        return len(self.requests) + self.taken
+    def needs_attention(self) -> bool:
+        """Whether there is something to do for it without another byte from the client."""
+        return bool(self.requests) or self.is_over or self._lines is not None
 
     def feed(self, data: bytes) -> None:
         """Take in what was read, at most `LINE_SIZE_MAX` bytes at once."""
         assert len(data) <= LINE_SIZE_MAX
         if self.is_over:
+            return
+        if not (self._first or self._partial or self._skipped) and data.find(b"\n") == len(data) - 1:
+            self._understand(data[:-1], plain=is_plain(data))  # one whole line, as from a client that waits for answers
             return
         if self._first and self._is_foreign(data):
             return
@@ -93,27 +97,32 @@ class Conversation:
         """Understand lines that were left because too many requests waited."""
         if self._lines is None:
             return
-        requests, room = self.requests, REQUESTS_WAITING_MAX - self._waiting
-        plain, origin = self._plain, self.origin
+        room = REQUESTS_WAITING_MAX - len(self.requests) - self.taken
         while room > 0:
             line = next(self._lines, None)
             if line is None:
                 self._lines = None
                 break
-            request = parse(line, origin, plain=plain)
-            if request is None:
-                continue
-            requests.append(request)
-            room -= 1
-            ask = request.ask
-            if type(ask) is Hello:
-                if ask.client is not None:
-                    origin = self.origin = msgspec.structs.replace(origin, client=ask.client)
-            elif type(ask) is Quit or type(ask) is ZooKeeperWord:
-                self._end()
-                return
+            if self._understand(line, plain=self._plain):
+                room -= 1
+                if self.is_over:
+                    return
         if self.has_ended:
             self.end()
+
+    def _understand(self, line: bytes, *, plain: bool) -> bool:
+        """Take in one line; whether it was a request."""
+        request = parse(line, self.origin, plain=plain)
+        if request is None:
+            return False
+        self.requests.append(request)
+        ask = request.ask
+        if type(ask) is Hello:
+            if ask.client is not None:
+                self.origin = msgspec.structs.replace(self.origin, client=ask.client)
+        elif type(ask) is Quit or type(ask) is ZooKeeperWord:
+            self._end()
+        return True
 
     def end(self) -> None:
         """The client sends no more. A last line without its LF may be cut short, so it is refused."""

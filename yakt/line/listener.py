@@ -26,7 +26,7 @@ import trio
 from yakt.address import Address
 from yakt.errors import RefusedError
 from yakt.line.asks import ConnectionAsk, Hello, Quit, Unwatch, Watch, ZooKeeperWord
-from yakt.line.batch import Batch, Reply, fill, pieces
+from yakt.line.batch import Batch, Reply, brief, fill, pieces
 from yakt.line.connection import NEVER, Connection
 from yakt.line.replies import Form, format_end
 from yakt.line.watches import Watches
@@ -279,7 +279,7 @@ class _Listener:
                 conversation.go_on()
                 if not conversation.requests:
                     break
-            batch = Batch(lambda batch, replies: self._done(connection, batch, replies))
+            batch = Batch(connection, self._done)
             special = fill(batch, conversation.requests)
             count = len(batch.tags)
             self._received += count
@@ -295,6 +295,8 @@ class _Listener:
         if conversation.is_over and not conversation.requests and not connection.is_busy:
             connection.closing = True
             self._shut(connection)
+        elif connection.mask == select.EPOLLIN and conversation.wants_input and not connection.outbox:
+            return  # as it is mostly
         self._listen_to(connection)
 
     def _submit(self, connection: Connection, batch: Batch) -> None:
@@ -307,7 +309,7 @@ class _Listener:
 
         def answer(result: Result) -> None:
             connection.starting = False
-            batch.local[0] = result
+            batch.answer_here(0, result)
             batch.answer(())
 
         match ask:
@@ -359,24 +361,46 @@ class _Listener:
 
     # --- and are answered ---------------------------------------------------------------------------------------------
 
-    def _done(self, connection: Connection, batch: Batch, replies: Sequence[Reply]) -> None:
+    def _done(self, batch: Batch, replies: Sequence[Reply]) -> None:
         """A batch is answered: inside a pass, or in whatever turn brought the answer."""
+        connection = batch.owner
         if connection.batch is batch:
             connection.batch = None
             self._outstanding -= len(batch.tags)
         if connection.closed:
             return
-        connection.conversation.taken = 0
+        conversation = connection.conversation
+        conversation.taken = 0
         self._sent += len(batch.tags)
         if batch.form is not None:
             connection.form = batch.form
         if batch.closes:
-            connection.conversation.requests.clear()
-        assert connection.reply is None
-        connection.reply = pieces(batch.tags, replies, connection.form)
-        self._pump(connection)
-        if connection.conversation.requests or not connection.conversation.wants_input:
+            conversation.requests.clear()
+        text = brief(batch.tags, replies, connection.form)
+        if text is None:
+            connection.reply = pieces(batch.tags, replies, connection.form)
+            self._pump(connection)
+        else:
+            self._send(connection, text)
+        if conversation.needs_attention:
             self._look_again(connection)
+
+    def _send(self, connection: Connection, text: bytes) -> None:
+        """Send all of what is to be said for now."""
+        try:
+            connection.send(text)
+        except OSError:
+            self._drop(connection)
+            return
+        if connection.outbox or connection.mask != select.EPOLLIN:
+            self._listen_to(connection)
+        self._tell_room(connection)
+
+    def _tell_room(self, connection: Connection) -> None:
+        """Wake those that wait to say an event."""
+        if connection.room is not None and connection.is_idle:
+            connection.room.set()
+            connection.room = None
 
     def _pump(self, connection: Connection) -> None:
         """Format and send, piece by piece, as long as the kernel takes them and it is no other client's turn."""
@@ -396,9 +420,7 @@ class _Listener:
             self._drop(connection)
             return
         self._listen_to(connection)
-        if connection.is_idle and connection.room is not None:
-            connection.room.set()
-            connection.room = None
+        self._tell_room(connection)
 
     async def _tell(self, connection: Connection, text: str) -> None:
         """Say an event between two replies, once the client has taken all before it."""
@@ -406,14 +428,8 @@ class _Listener:
             if connection.room is None:
                 connection.room = trio.Event()
             await connection.room.wait()
-        if connection.closed or connection.closing:
-            return
-        try:
-            connection.send(text.encode())
-        except OSError:
-            self._drop(connection)
-            return
-        self._listen_to(connection)
+        if not connection.closed and not connection.closing:
+            self._send(connection, text.encode())
 
     def _listen_to(self, connection: Connection) -> None:
         """Have epoll report what we want of a connection now, and keep its deadline."""

@@ -30,7 +30,11 @@ _SEPARATORS = (",", ":")
 
 def format_value(value: Value) -> str:
     """One value of a reply: bare where that cannot be misread, else JSON."""
+    if type(value) is int:
+        return str(value)
     if isinstance(value, str):
+        if len(value) > 8 and value.isalnum() and value[0].isalpha():
+            return value  # as many are; this is quicker than what follows
         if _PLAIN.fullmatch(value) or (_BARE.fullmatch(value) and value.isprintable()):
             if value[0] in "+-.0123456789":
                 if not _NUMBERLIKE.fullmatch(value):
@@ -46,7 +50,12 @@ def format_value(value: Value) -> str:
         return "null"
     if isinstance(value, int):
         return str(value)
-    text = json.dumps(value, ensure_ascii=False, separators=_SEPARATORS)
+    return _json(value)
+
+
+def _json(value: object) -> str:
+    """JSON on one line, which no terminal and no splitter of lines can misread."""
+    text = msgspec.json.encode(value).decode()
     return text if text.isprintable() else json.dumps(value, separators=_SEPARATORS)
 
 
@@ -124,8 +133,7 @@ def _json_line(kind: str, pairs: Pairs, tag: str) -> str:
     if tag:
         line["tag"] = tag
     line.update(pairs)
-    text = json.dumps(line, ensure_ascii=False, separators=_SEPARATORS)
-    return (text if text.isprintable() else json.dumps(line, separators=_SEPARATORS)) + "\n"
+    return _json(line) + "\n"
 
 
 # --- reading them -----------------------------------------------------------------------------------------------------
