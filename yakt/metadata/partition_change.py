@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from enum import Enum
+from functools import cache
 
-import attrs
+import msgspec
 
 from yakt.ids import Uuid
 from yakt.metadata.decision import ControllerSettings
@@ -31,8 +32,7 @@ class Election(Enum):
     PREFERRED = "preferred"
 
 
-@attrs.frozen
-class Target:
+class Target(msgspec.Struct, frozen=True, gc=False):
     """What a partition shall become; None leaves it as it is."""
 
     isr: tuple[int, ...] | None = None
@@ -84,15 +84,14 @@ def build(
     replicas = row.replicas if target.replicas is None else target.replicas
     isr = row.isr if target.isr is None else target.isr
     directories = _directories(state, row, replicas, target.directories or {})
-    where = dict(zip(replicas, directories, strict=True))
 
     def is_acceptable(broker_id: int) -> bool:
-        if broker_id == not_active or broker_id not in where:
+        if broker_id == not_active or broker_id not in replicas:
             return False
         broker = state.brokers.get(broker_id)
         if broker is None or not (broker.active or broker_id == also_active):
             return False
-        return is_online(broker, where[broker_id])
+        return is_online(broker, directories[replicas.index(broker_id)])
 
     leader, is_unclean = _elect(row.leader, replicas, isr, election, is_acceptable)
     recovery = row.recovery if target.recovery is None else target.recovery
@@ -100,23 +99,31 @@ def build(
         isr, recovery = (leader,), RECOVERING
     elif not isr:
         isr = row.isr  # the last in-sync replica can come back as leader
-    is_bumped = leader != row.leader or not set(row.replicas) <= set(replicas)
-
-    def changed(after: tuple[int, ...] | None, before: tuple[int, ...]) -> tuple[int, ...] | None:
-        return after if after is not None and after != before else None
-
-    record = PartitionChangeRecord(
+    is_bumped = leader != row.leader or (replicas != row.replicas and not set(row.replicas) <= set(replicas))
+    has_moved = replicas != row.replicas or directories != row.directories
+    if (
+        not (is_bumped or has_moved)
+        and isr == row.isr
+        and recovery == row.recovery
+        and target.removing in (None, row.removing)
+        and target.adding in (None, row.adding)
+    ):
+        return None
+    return PartitionChangeRecord(
         row.partition,
         row.topic_id,
-        isr=changed(isr, row.isr),
+        isr=_changed(isr, row.isr),
         leader=leader if is_bumped else NO_LEADER_CHANGE,
-        replicas=changed(replicas, row.replicas),
-        removing_replicas=changed(target.removing, row.removing),
-        adding_replicas=changed(target.adding, row.adding),
+        replicas=_changed(replicas, row.replicas),
+        removing_replicas=_changed(target.removing, row.removing),
+        adding_replicas=_changed(target.adding, row.adding),
         leader_recovery_state=recovery if recovery != row.recovery else -1,
-        directories=directories if directories != row.directories or replicas != row.replicas else None,
+        directories=directories if has_moved else None,
     )
-    return None if record == PartitionChangeRecord(row.partition, row.topic_id) else record
+
+
+def _changed(after: tuple[int, ...] | None, before: tuple[int, ...]) -> tuple[int, ...] | None:
+    return after if after is not None and after != before else None
 
 
 def _complete(row: PartitionRow, target: Target) -> Target:
@@ -131,7 +138,7 @@ def _complete(row: PartitionRow, target: Target) -> Target:
     isr_staying = tuple(broker_id for broker_id in isr if broker_id not in removing)
     if not isr_staying or not set(staying) <= set(isr_staying):
         return target
-    return attrs.evolve(target, replicas=staying, isr=isr_staying, removing=(), adding=())
+    return msgspec.structs.replace(target, replicas=staying, isr=isr_staying, removing=(), adding=())
 
 
 def _directories(
@@ -175,10 +182,11 @@ def _elect(
 def remove_broker(state: State, settings: ControllerSettings, broker_id: int) -> list[PartitionChangeRecord]:
     """Takes a broker that is about to stop being active out of every ISR, and its leaderships away."""
     changes = []
+    election_of = _elections(state, settings)
     for row in _in_order(state, broker_id):
         if broker_id in row.isr:
-            isr = tuple(member for member in row.isr if member != broker_id)
-            change = build(state, row, Target(isr=isr), _election(state, settings, row), not_active=broker_id)
+            isr = tuple([member for member in row.isr if member != broker_id])
+            change = build(state, row, Target(isr=isr), election_of(row.topic), not_active=broker_id)
             if change is not None:
                 changes.append(change)
     return changes
@@ -187,16 +195,23 @@ def remove_broker(state: State, settings: ControllerSettings, broker_id: int) ->
 def lead_leaderless(state: State, settings: ControllerSettings, broker_id: int) -> list[PartitionChangeRecord]:
     """Gives a leader to the partitions that have none and can have this broker, about to be active."""
     changes = []
+    election_of = _elections(state, settings)
     for row in _in_order(state, broker_id):
         if row.leader == NO_LEADER:
-            change = build(state, row, Target(), _election(state, settings, row), also_active=broker_id)
+            change = build(state, row, Target(), election_of(row.topic), also_active=broker_id)
             if change is not None:
                 changes.append(change)
     return changes
 
 
-def _election(state: State, settings: ControllerSettings, row: PartitionRow) -> Election:
-    return Election.UNCLEAN if is_unclean_allowed(state, settings, row.topic) else Election.ONLINE
+def _elections(state: State, settings: ControllerSettings) -> Callable[[str], Election]:
+    """By topic, looked up once each: one decision sees one state."""
+
+    @cache
+    def election_of(topic: str) -> Election:
+        return Election.UNCLEAN if is_unclean_allowed(state, settings, topic) else Election.ONLINE
+
+    return election_of
 
 
 def _in_order(state: State, broker_id: int) -> list[PartitionRow]:

@@ -292,7 +292,9 @@ def change_partition(state: State, record: r.PartitionChangeRecord, offset: int)
         raise ReplayError(f"a change of partition {record.partition_id} {which}, which is not there")
     replicas = row.replicas if record.replicas is None else record.replicas
     directories = record.directories
-    if directories is None:
+    if directories is None and record.replicas is None:
+        directories = row.directories
+    elif directories is None:
         kept = dict(zip(row.replicas, row.directories, strict=True))
         directories = tuple(kept.get(broker_id, MIGRATING) for broker_id in replicas)
     elif len(directories) != len(replicas):
