@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Command] = {
     "dev": Command(
         "yakt.dev.command", "run a whole cluster on this machine, with a live feed; or a tour of a failover"
     ),
+    "sim": Command("yakt.sim.command", "run whole clusters on a fake network, disk and clock; each failure is a number"),
     "check-config": Command("yakt.check_config", "look for faults in configuration files"),
 }
 
