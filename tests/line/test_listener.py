@@ -233,6 +233,29 @@ async def test_watch_events_come_between_replies(server: Server) -> None:
     assert service.watching == 0
 
 
+async def test_many_events_at_once(server: Server) -> None:
+    typist = await server.connect()
+    assert await typist.ask("@w WATCH since=0") == ["@w OK watching=true since=0"]
+    for number in range(3000):
+        server.service.tell("topic", f"t-{number}")
+    assert await typist.lines(3000) == [f"@w * topic offset={n + 1} name=t-{n}" for n in range(3000)]
+
+
+async def test_nothing_is_heard_of_a_watch_after_its_end(server: Server) -> None:
+    typist = await server.connect()
+    await typist.ask("@w WATCH since=0")
+    for number in range(500):
+        server.service.tell("topic", f"t-{number}")
+    await typist.type("UNWATCH w\nPING\n")
+    for number in range(500):
+        server.service.tell("topic", f"u-{number}")
+    lines = []
+    while "OK" not in lines:
+        lines.append(await typist.line())
+    assert lines[-2:] == ["OK count=1", "OK"]
+    assert all(line.startswith("@w * topic ") for line in lines[:-2])
+
+
 async def test_watch_in_json(server: Server) -> None:
     typist = await server.connect()
     await typist.type("HELLO format=json\n@w WATCH\n")

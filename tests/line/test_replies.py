@@ -11,9 +11,11 @@ from yakt.errors import NotLeaderError, RefusedError, RemoteProtocolError
 from yakt.ids import NodeId
 from yakt.line.grammar import format_result, parse_result
 from yakt.line.replies import (
+    Form,
     ReplyLine,
     format_event,
     format_reply,
+    format_row,
     format_value,
     parse_json_line,
     parse_reply_line,
@@ -84,6 +86,16 @@ FEW = RefusedError(
 )  # fmt: skip
 def test_golden_replies(result: Result, tag: str, text: str) -> None:
     assert format_reply(result, tag) == text
+
+
+@pytest.mark.parametrize("form", ["kv", "json"])
+def test_a_line_never_passes_the_limit(form: Form) -> None:
+    row = Row("record", {"offset": 1, "kind": "x", "fields": {"a": "\n" * 600_000}})
+    line = format_row(row, "t", form)
+    assert len(line) < 200
+    assert "fields" in line
+    assert "offset" in line
+    assert "cut" in line
 
 
 def test_golden_event() -> None:

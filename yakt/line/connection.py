@@ -11,14 +11,15 @@ from yakt.line.replies import Form
 from yakt.line.words import LINE_SIZE_MAX
 
 NEVER = float("inf")
+EVENTS_SIZE_MAX = 64 * 1024
 
 
 class Connection:
     """A client. Everything here is at once: nothing awaits, and a socket's error closes it."""
 
     __slots__ = (
-        "armed", "batch", "closed", "closing", "conversation", "deadline", "drained", "fd", "form", "host", "mask",
-        "outbox", "reply", "room", "socket", "starting", "watches",
+        "armed", "batch", "closed", "closing", "conversation", "deadline", "drained", "events", "events_size", "fd",
+        "form", "host", "mask", "outbox", "reply", "room", "socket", "starting", "watches",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, host: str, address: str) -> None:
@@ -35,8 +36,11 @@ class Connection:
         """The rest of what was answered, not formatted yet."""
         self.outbox = bytearray()
         """Formatted, and not taken by the kernel yet."""
+        self.events: list[bytes] = []
+        """To be said together in the next pass, or before the next reply."""
+        self.events_size = 0
         self.room: trio.Event | None = None
-        """Set when neither `reply` nor `outbox` holds anything: events go between replies."""
+        """Set when there may be room for another event."""
         self.watches: dict[int, tuple[str, trio.CancelScope]] = {}
         self.mask = 0
         """What epoll listens to for us."""
@@ -55,9 +59,21 @@ class Connection:
         return self.batch is not None or self.starting or self.reply is not None or bool(self.outbox)
 
     @property
-    def is_idle(self) -> bool:
-        """Whether events may be said now."""
-        return self.reply is None and not self.outbox
+    def has_room(self) -> bool:
+        """Whether another event may be said: they go between replies, and not faster than they are taken."""
+        return self.reply is None and not self.outbox and self.events_size < EVENTS_SIZE_MAX
+
+    def say(self, event: bytes) -> None:
+        """Say an event soon; only while there is room."""
+        self.events.append(event)
+        self.events_size += len(event)
+
+    def take_events(self) -> bytes:
+        """What is to be said of events now."""
+        text = b"".join(self.events)
+        self.events.clear()
+        self.events_size = 0
+        return text
 
     def receive(self) -> bytes | None:
         """What there is to read, at most a line's length; None if nothing. Raises OSError."""

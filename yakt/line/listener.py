@@ -154,7 +154,9 @@ class _Listener:
             self._expire()
         ready, self._ready = self._ready, {}
         for connection in ready:
-            if connection.reply is not None:
+            if connection.events:
+                self._send(connection, connection.take_events())
+            elif connection.reply is not None:
                 self._pump(connection)
             self._go_on(connection)
         size = 0
@@ -376,6 +378,8 @@ class _Listener:
             connection.form = batch.form
         if batch.closes:
             conversation.requests.clear()
+        if connection.events:
+            self._send(connection, connection.take_events())
         text = brief(batch.tags, replies, connection.form)
         if text is None:
             connection.reply = pieces(batch.tags, replies, connection.form)
@@ -398,7 +402,7 @@ class _Listener:
 
     def _tell_room(self, connection: Connection) -> None:
         """Wake those that wait to say an event."""
-        if connection.room is not None and connection.is_idle:
+        if connection.room is not None and connection.has_room:
             connection.room.set()
             connection.room = None
 
@@ -423,13 +427,14 @@ class _Listener:
         self._tell_room(connection)
 
     async def _tell(self, connection: Connection, text: str) -> None:
-        """Say an event between two replies, once the client has taken all before it."""
-        while not connection.closed and not connection.is_idle:
+        """Say an event between two replies, once the client has taken most of what came before it."""
+        while not connection.closed and not connection.has_room:
             if connection.room is None:
                 connection.room = trio.Event()
             await connection.room.wait()
         if not connection.closed and not connection.closing:
-            self._send(connection, text.encode())
+            connection.say(text.encode())
+            self._look_again(connection)
 
     def _listen_to(self, connection: Connection) -> None:
         """Have epoll report what we want of a connection now, and keep its deadline."""

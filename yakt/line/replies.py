@@ -9,7 +9,7 @@ import msgspec
 
 from yakt.errors import NotLeaderError, RefusedError, RemoteProtocolError
 from yakt.ids import NodeId
-from yakt.line.words import KEY, TAG, decode, json_value
+from yakt.line.words import KEY, REPLY_LINE_SIZE_MAX, TAG, decode, json_value
 from yakt.metadata.commands import Answer, Pairs, Result, Row, Value
 
 Form: TypeAlias = Literal["kv", "json"]
@@ -82,13 +82,19 @@ def error_pairs(error: RefusedError) -> Pairs:
 
 
 def format_row(row: Row, tag: str = "", form: Form = "kv") -> str:
-    """One data or text line of a reply, with its LF."""
-    if form == "json":
-        return _json_line("text" if row.kind == "text" else row.kind, row.pairs, tag)
+    """One data or text line of a reply, with its LF. Values that make it too long are left out; `cut=` names them."""
     tagged = f"@{tag} " if tag else ""
-    if row.kind == "text":
+    if form == "json":
+        line = _json_line(row.kind, row.pairs, tag)
+    elif row.kind == "text":
         return f"{tagged}  {row.pairs['text']}\n"
-    return f"{tagged}- {row.kind}{_words(row.pairs)}\n"
+    else:
+        line = f"{tagged}- {row.kind}{_words(row.pairs)}\n"
+    if len(line) > REPLY_LINE_SIZE_MAX // 4 and len(line.encode()) > REPLY_LINE_SIZE_MAX:
+        cut = [key for key, value in row.pairs.items() if len(_json(value)) > 1024] or list(row.pairs)
+        short: Pairs = {key: value for key, value in row.pairs.items() if key not in cut}
+        return format_row(Row(row.kind, {**short, "cut": cut}), tag, form)
+    return line
 
 
 def format_end(result: Result, tag: str = "", form: Form = "kv") -> str:

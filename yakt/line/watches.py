@@ -14,6 +14,8 @@ from yakt.node.service import MetadataService, WatchEvent
 
 WATCHES_MAX = 8
 """A connection."""
+EVENTS_A_STEP = 64
+"""After so many a watch lets others go on, however many more there are."""
 
 
 @attrs.define(eq=False)
@@ -94,6 +96,7 @@ class Watches:
         self, connection: Connection, tag: str, scope: trio.CancelScope, ask: Watch, since: int, start: _Start
     ) -> None:
         next_offset = since
+        told = 0
         try:
             events = self._service.watch(since, ask.kind, ask.match)
             try:
@@ -102,15 +105,18 @@ class Watches:
                     text = format_event(event.kind, _pairs(event, say=ask.say), tag, connection.form)
                     await self._tell_live(connection, scope, text)
                     next_offset = event.offset
+                    told += 1
+                    if told % EVENTS_A_STEP == 0:
+                        await trio.lowlevel.checkpoint()
             finally:
                 await _close(events)
         except RefusedError as exc:
             start.refusal = exc
             if start.live.is_set():
                 lost: Pairs = {"since": next_offset, "reason": exc.message}
-                told = exc.details.get("since")
-                if isinstance(told, int):
-                    lost["since"] = told
+                lost_at = exc.details.get("since")
+                if isinstance(lost_at, int):
+                    lost["since"] = lost_at
                 await self._tell_live(connection, scope, format_event("lost", lost, tag, connection.form))
 
     async def _tell_live(self, connection: Connection, scope: trio.CancelScope, text: str) -> None:
