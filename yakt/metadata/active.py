@@ -40,6 +40,10 @@ RECORD_OVERHEAD = 24
 """More than Kafka's framing of one record in a batch takes."""
 BATCH_OVERHEAD = 128
 HASH_INTERVAL_S = 1.0
+IDLE_S = 0.5
+"""A NoOpRecord ends so long an idleness (Kafka's metadata.max.idle.interval.ms) …"""
+OBSERVED_S = 1.0
+"""… while an observer has fetched within this time: it learns of the log's progress, and an idle log stands still."""
 MARKS_MAX = 4096
 """Origins kept encoded: about a connection each."""
 TEXT_SIZE_MAX = 4096
@@ -93,6 +97,8 @@ class ActiveController:
         self._hashes: deque[tuple[int, int]] = deque()
         """Those written and not committed, by the offset below which they hold."""
         self._hash_due = Instant(-math.inf)
+        self._wrote_at = now
+        self._observed_until = Instant(-math.inf)
         self._marks: dict[int, tuple[commands.Origin, _Mark]] = {}
         for row in image.brokers.rows():
             if not row.fenced:
@@ -188,6 +194,7 @@ class ActiveController:
             turn[-1] += values
             self._batch_size += size
         stamp.next_offset += len(values)
+        self._wrote_at = stamp.now
 
     def _texts_of(self, origin: commands.Origin) -> tuple[str, str, str, str, str]:
         """Raises RefusedError (BAD_ARGUMENT) for one that no reader of Kafka's would take."""
@@ -278,6 +285,9 @@ class ActiveController:
     def deadline(self) -> Instant:
         """When `on_deadline` has something to do; infinity while there is nothing."""
         deadline = self.sessions.deadline
+        idle_until = self._wrote_at + IDLE_S
+        if idle_until <= self._observed_until and idle_until < deadline:
+            deadline = Instant(idle_until)
         if self.delta.hash != self._hash_told and self._hash_due < deadline:
             return self._hash_due
         return deadline
@@ -293,6 +303,12 @@ class ActiveController:
             self._write_own(fence_records(self.delta, row, stamp), f"the session of broker {row.id} ended")
         if self.delta.hash != self._hash_told and now >= self._hash_due:
             self._tell_hash(now)
+        if self._wrote_at + IDLE_S <= min(now, self._observed_until):
+            self._write([NoOpRecord()], None)
+
+    def note_observer(self, now: Instant) -> None:
+        """Someone who is no voter follows the log: for a while, do not let it stand still (controller.md §1)."""
+        self._observed_until = Instant(now + OBSERVED_S)
 
     def _tell_hash(self, now: Instant) -> None:
         told, record_offset = self.delta.hash, self._stamp.next_offset

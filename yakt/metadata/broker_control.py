@@ -5,9 +5,16 @@ from enum import Enum
 
 import msgspec
 
-from yakt.ids import Uuid, format_uuid
+from yakt.ids import ZERO_UUID, Uuid, format_uuid
 from yakt.metadata import refusals
-from yakt.metadata.commands import ChangeBroker, FenceBroker, HeartbeatBroker, RegisterBroker, UnregisterBroker
+from yakt.metadata.commands import (
+    ChangeBroker,
+    FenceBroker,
+    HeartbeatBroker,
+    RegisterBroker,
+    RegisterKafkaBroker,
+    UnregisterBroker,
+)
 from yakt.metadata.decision import METADATA_LEVEL, Decision, Stamp, fresh_uuid
 from yakt.metadata.partition_change import lead_leaderless, remove_broker
 from yakt.metadata.records import (
@@ -30,6 +37,8 @@ FEATURES = (
 )
 """What a broker registered by a line supports: as YAKt does."""
 NAME_SIZE_MAX = 32_767
+RESERVED_UUIDS = 100
+"""The uuids below this number are Kafka's own (records.md §4)."""
 ALL_APPLIED = 2**63 - 1
 """Of a broker that does not say how far it is: caught up, whatever comes."""
 SESSION_MS_MIN = 1
@@ -89,71 +98,127 @@ def _end_point(host: str, port: int, protocol: str) -> BrokerEndpoint:
 
 def register(state: State, command: RegisterBroker, stamp: Stamp) -> Decision:
     """BROKER REGISTER: a new incarnation, fenced; or the same one again, which keeps epoch and state."""
-    if not 0 <= command.id <= 2**31 - 1:
-        raise refusals.invalid_request(f"broker id {command.id} is not in 0 to {2**31 - 1}", key="id")
+    _check_id(command.id)
     _check_endpoint(command.host, command.port, command.rack, command.protocol)
     if command.session_ms is not None and not SESSION_MS_MIN <= command.session_ms <= SESSION_MS_MAX:
         raise refusals.invalid_request(
             f"session {command.session_ms} ms is not in {SESSION_MS_MIN} to {SESSION_MS_MAX}", key="session"
         )
-    before = state.brokers.get(command.id)
-    is_again = before is not None and before.incarnation == command.incarnation
-    if before is not None and not is_again:
-        session = stamp.sessions.get(command.id, before.epoch)
-        if session is not None and session.ends_at is not None and session.ends_at > stamp.now:
-            left_ms = max(1, round((session.ends_at - stamp.now) * 1000))
-            raise refusals.duplicate_broker(command.id, before.epoch, left_ms)
+    _check_session(state, command.id, command.incarnation, stamp)
     directory = directory_of(stamp.settings.cluster_id, command.id)
-    owner = state.directories.get(directory)
-    if owner is not None and owner != command.id:
-        raise refusals.invalid_registration(f"broker {owner} has the log directory of broker {command.id}")
-    _check_features(state)
-
-    closed = state.closed.get(command.id)
-    known_changes = before.changes if before is not None else closed.changes if closed is not None else -1
+    _check_directories(state, command.id, (directory,))
+    _check_features(state, FEATURES)
     protocol = command.protocol.upper() if command.protocol.upper() in PROTOCOLS else command.protocol
     incarnation = command.incarnation if command.incarnation is not None else fresh_uuid(stamp.new_uuid)
+    record = RegisterBrokerRecord(
+        command.id,
+        incarnation,
+        -1,
+        (_end_point(command.host, command.port, protocol),),
+        FEATURES,
+        command.rack or None,
+        log_dirs=(directory,),
+    )
+    return _registered(
+        state, record, Registration(0, command.session_ms, None if protocol in PROTOCOLS else protocol), stamp
+    )
+
+
+def register_kafka(state: State, command: RegisterKafkaBroker, stamp: Stamp) -> Decision:
+    """BrokerRegistration, checked in Kafka's order (controller.md §2)."""
+    if command.cluster_id != stamp.settings.cluster_id:
+        raise refusals.inconsistent_cluster_id(command.cluster_id, stamp.settings.cluster_id)
+    _check_id(command.id)
+    _check_session(state, command.id, command.incarnation, stamp)
+    if command.is_migrating_zk_broker:
+        raise refusals.unknown_broker(command.id, state.end_offset, state.broker_ids())
+    _check_directories(state, command.id, command.log_dirs)
+    if all(feature.name != METADATA_VERSION for feature in command.features):
+        raise refusals.invalid_registration(f"broker {command.id} does not say which {METADATA_VERSION} it supports")
+    _check_features(state, command.features)
+    record = RegisterBrokerRecord(
+        command.id,
+        command.incarnation,
+        -1,
+        command.end_points,
+        command.features,
+        command.rack,
+        log_dirs=command.log_dirs,
+    )
+    return _registered(state, record, Registration(0, None, None), stamp)
+
+
+def _check_id(broker_id: int) -> None:
+    if not 0 <= broker_id <= 2**31 - 1:
+        raise refusals.invalid_request(f"broker id {broker_id} is not in 0 to {2**31 - 1}", key="id")
+
+
+def _check_session(state: State, broker_id: int, incarnation: Uuid | None, stamp: Stamp) -> None:
+    """Another incarnation has to wait until the present one's session is over: two with one id corrupt data."""
+    before = state.brokers.get(broker_id)
+    if before is None or before.incarnation == incarnation:
+        return
+    session = stamp.sessions.get(broker_id, before.epoch)
+    if session is not None and session.ends_at is not None and session.ends_at > stamp.now:
+        left_ms = max(1, round((session.ends_at - stamp.now) * 1000))
+        raise refusals.duplicate_broker(broker_id, before.epoch, left_ms)
+
+
+def _check_directories(state: State, broker_id: int, directories: tuple[Uuid, ...]) -> None:
+    if not directories:
+        raise refusals.invalid_registration(f"broker {broker_id} names no log directory")
+    if len(set(directories)) != len(directories):
+        raise refusals.invalid_registration(f"broker {broker_id} names a log directory twice")
+    for directory in directories:
+        if directory[:15] == ZERO_UUID[:15] and directory[15] < RESERVED_UUIDS:
+            raise refusals.invalid_registration(f"{format_uuid(directory)} is reserved and no log directory's id")
+        owner = state.directories.get(directory)
+        if owner is not None and owner != broker_id:
+            raise refusals.invalid_registration(f"broker {owner} has the log directory of broker {broker_id}")
+
+
+def _registered(state: State, record: RegisterBrokerRecord, extra: Registration, stamp: Stamp) -> Decision:
+    """What a sound registration comes to; `record` and `extra` without what only the state before can tell."""
+    broker_id = record.broker_id
+    before = state.brokers.get(broker_id)
+    is_again = before is not None and before.incarnation == record.incarnation_id
+    closed = state.closed.get(broker_id)
+    known_changes = before.changes if before is not None else closed.changes if closed is not None else -1
     records: list[Record] = []
     if before is not None and not is_again:
-        records += remove_broker(state, stamp.settings, command.id)
+        records += remove_broker(state, stamp.settings, broker_id)
     epoch = before.epoch if before is not None and is_again else stamp.next_offset
     fenced = before.fenced if before is not None and is_again else True
-    records.append(
-        with_registration(
-            RegisterBrokerRecord(
-                command.id,
-                incarnation,
-                epoch,
-                (_end_point(command.host, command.port, protocol),),
-                FEATURES,
-                command.rack or None,
-                fenced=fenced,
-                in_controlled_shutdown=before.shutting_down if before is not None and is_again else False,
-                log_dirs=(directory,),
-            ),
-            Registration(known_changes + 1, command.session_ms, None if protocol in PROTOCOLS else protocol),
-        )
+    record = msgspec.structs.replace(
+        record,
+        broker_epoch=epoch,
+        fenced=fenced,
+        in_controlled_shutdown=before.shutting_down if before is not None and is_again else False,
     )
+    records.append(with_registration(record, Registration(known_changes + 1, extra.session_ms, extra.protocol)))
 
     def drop_session(_last_offset: int) -> None:
         if not is_again:
-            stamp.sessions.end(command.id)
+            stamp.sessions.end(broker_id)
 
     return Decision(
-        records, {"epoch": epoch, "uuid": format_uuid(incarnation), "fenced": fenced}, drop_session, may_split=True
+        records,
+        {"epoch": epoch, "uuid": format_uuid(record.incarnation_id), "fenced": fenced},
+        drop_session,
+        may_split=True,
     )
 
 
-def _check_features(state: State) -> None:
-    """Every level in force must be one that this broker supports (controller.md §2, 5)."""
-    supported = {feature.name: feature for feature in FEATURES}
-    for row in state.features.rows():
-        feature = supported.get(row.name)
+def _check_features(state: State, features: tuple[BrokerFeature, ...]) -> None:
+    """Every level in force must be one that this broker supports, and none that it cannot go without."""
+    supported = {feature.name: feature for feature in features}
+    levels = {row.name: row.level for row in state.features.rows()}
+    for name in sorted({*supported, *levels}):
+        feature, level = supported.get(name), levels.get(name, 0)
         least, most = (feature.min_supported_version, feature.max_supported_version) if feature else (0, 0)
-        if not least <= row.level <= most:
+        if not least <= level <= most:
             raise refusals.unsupported_version(
-                f"feature {row.name} is at level {row.level}, a broker of YAKt supports {least} to {most}",
-                feature=row.name,
+                f"feature {name} is at level {level}, this broker supports {least} to {most}", feature=name
             )
 
 

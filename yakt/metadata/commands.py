@@ -11,6 +11,7 @@ import msgspec
 
 from yakt.errors import RefusedError
 from yakt.ids import Uuid
+from yakt.metadata.records import BrokerEndpoint, BrokerFeature
 
 Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 Pairs: TypeAlias = dict[str, Value]
@@ -37,6 +38,23 @@ class RegisterBroker(msgspec.Struct, frozen=True, gc=False):
     protocol: str = "PLAINTEXT"
     incarnation: Uuid | None = None
     session_ms: int | None = None
+
+
+class RegisterKafkaBroker(msgspec.Struct, frozen=True, gc=False):
+    """A broker's own registration (KIP-631, BrokerRegistration): all that it says of itself.
+
+    `log_dirs` are the ids of its directories; `previous_epoch` that of its last clean shutdown, -1 if unknown.
+    """
+
+    id: int
+    cluster_id: str
+    incarnation: Uuid
+    end_points: tuple[BrokerEndpoint, ...]
+    features: tuple[BrokerFeature, ...]
+    rack: str | None
+    log_dirs: tuple[Uuid, ...]
+    previous_epoch: int = -1
+    is_migrating_zk_broker: bool = False
 
 
 class HeartbeatBroker(msgspec.Struct, frozen=True, gc=False):
@@ -126,6 +144,7 @@ Command: TypeAlias = (
     | DeleteTopic
     | AddPartitions
     | RegisterBroker
+    | RegisterKafkaBroker
     | ChangeBroker
     | UnregisterBroker
     | FenceBroker

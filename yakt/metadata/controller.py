@@ -18,6 +18,7 @@ DECIDE: dict[type, Decide] = {
     c.DeleteTopic: topic_control.delete,
     c.AddPartitions: topic_control.add_partitions,
     c.RegisterBroker: broker_control.register,
+    c.RegisterKafkaBroker: broker_control.register_kafka,
     c.ChangeBroker: broker_control.change,
     c.UnregisterBroker: broker_control.unregister,
     c.FenceBroker: broker_control.fence,
@@ -45,6 +46,7 @@ def check_unchanged(state: State, command: c.Command, if_offset: int) -> None:
             changed = state.topic_changed_offset(name)
         case (
             c.RegisterBroker(id=broker_id)
+            | c.RegisterKafkaBroker(id=broker_id)
             | c.ChangeBroker(id=broker_id)
             | c.UnregisterBroker(id=broker_id)
             | c.FenceBroker(id=broker_id)

@@ -139,6 +139,15 @@ def duplicate_broker(broker_id: int, epoch: int, ends_in_ms: int) -> RefusedErro
     )
 
 
+def inconsistent_cluster_id(sent: str, ours: str) -> RefusedError:
+    return RefusedError(
+        "INCONSISTENT_CLUSTER_ID",
+        f"this is cluster {ours}, not {sent[:64]}",
+        kafka=104,
+        details={"sent": sent[:64], "cluster": ours},
+    )
+
+
 def invalid_registration(why: str, **details: object) -> RefusedError:
     return RefusedError("INVALID_REGISTRATION", why, kafka=119, details=details)
 
