@@ -6,6 +6,7 @@ from tests.raft.replica import Replica, key
 from tests.raft.scripted import CLUSTER_ID, directory
 from yakt.batch import Voter, Voters
 from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch
+from yakt.raft import invariants
 from yakt.raft.core import Election, LogState
 from yakt.raft.effects import RememberVoter, SaveElection, Send
 from yakt.raft.events import LinkLost, LinkOpened, ShutdownAsked
@@ -343,3 +344,17 @@ def test_a_newer_voter_set_than_ours_may_have_a_candidate_we_do_not_know() -> No
     voters = Voters(tuple(Voter(NodeId(node), directory(node), ()) for node in (1, 2, 3)))
     replica = Replica.make(log=LogState(control=((Offset(-1), voters),)))
     assert ask(replica, epoch=1, end=(0, 0), pre_vote=False, node=4).granted
+
+
+def test_a_vote_that_was_granted_and_then_refused_counts_once() -> None:
+    """A question is asked again under the same number, and both answers may come; found by a simulated seed."""
+    replica = Replica.make(5, log=LOG, election=Election(Epoch(4)))
+    replica.wait(0.3)
+    correlation = replica.correlation(VoteRequest, 2)
+    granted = VoteResponse(leader_id=None, epoch=Epoch(4), granted=True)
+    replica.receive(NodeId(2), granted, correlation)
+    replica.receive(NodeId(2), VoteResponse(leader_id=None, epoch=Epoch(4), granted=False), correlation)
+    invariants.check(replica.core.quorum)
+    correlation = replica.correlation(VoteRequest, 3)
+    replica.receive(NodeId(3), granted, correlation)
+    assert replica.core.role_name == "candidate", "three of five, the own vote counted"

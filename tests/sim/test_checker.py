@@ -212,7 +212,13 @@ def test_s6_a_leader_lacks_what_is_committed(cluster: Cluster) -> None:
     cluster.lead(1, 1, on=(1, 2))
     cluster.commit(1, 1)
     with caught("S6 "):
-        cluster.checker.led(cluster[3])
+        cluster.checker.led(attrs.evolve(cluster[3], role="leader", epoch=Epoch(2)))
+
+
+def test_s6_a_late_winner_of_an_older_epoch_may_lack_what_a_newer_leader_committed(cluster: Cluster) -> None:
+    cluster.lead(1, 2, on=(1, 2))
+    cluster.commit(1, 1)
+    cluster.checker.led(attrs.evolve(cluster[3], role="leader", epoch=Epoch(1)))
 
 
 def test_s7_other_records_are_committed(cluster: Cluster) -> None:

@@ -112,6 +112,8 @@ def on_response(quorum: Quorum, effects: Effects, source: Source, response: Vote
     if response.error is Error.NONE and response.granted and response.epoch == quorum.epoch:
         role.granted.add(source)
         role.rejected.discard(source)
+    elif source in role.granted:
+        return  # a question asked twice may be answered twice: what was granted stands
     elif response.error in (Error.NONE, Error.INVALID_VOTER_KEY):
         role.rejected.add(source)
     else:

@@ -87,6 +87,8 @@ class Checker:
         self.states: dict[Offset, int] = {}
         self._requests_of = requests_of
         self._epoch_starts: dict[Epoch, Offset] = {}
+        self._committed_in: dict[Epoch, Offset] = {}
+        """How far the leader of each epoch has committed."""
         self._seen: dict[NodeId, tuple[str, Epoch]] = {}
         self._ever: dict[NodeId, Epoch] = dict.fromkeys(subjects, Epoch(0))
         self._sends = {
@@ -157,7 +159,8 @@ class Checker:
     def led(self, node: Subject) -> None:
         """A node has become leader and appended nothing yet, or only its LeaderChange."""
         self._named(node.epoch, node.id)
-        end = self.committed_end
+        # A late winner may lack what a later epoch's leader has committed meanwhile; it can commit nothing itself.
+        end = max((end for epoch, end in self._committed_in.items() if epoch < node.epoch), default=Offset(0))
         if node.store.prefix_at(end) != self.committed[end][1]:
             raise ViolationError(
                 "S6 LeaderCompleteness", f"node {node.id} leads {node.epoch} without all committed below {end}"
@@ -300,6 +303,7 @@ class Checker:
                 "S11 CommitOnlyOwnEpoch",
                 f"leader {node.id} of {epoch}, begun at {start}, commits {high_watermark}",
             )
+        self._committed_in[epoch] = high_watermark
         if high_watermark <= self.committed_end:
             if epoch == max(self.leaders) and high_watermark < self.committed_end:
                 raise ViolationError(

@@ -80,7 +80,7 @@ def heal_and_wait(simulation: Simulation) -> None:
     if simulation.parameters.writers:
         _wait(
             simulation,
-            COMMITS_WITHIN * unit,
+            late + COMMITS_WITHIN * unit,
             lambda: simulation.history.acknowledged >= goal,
             check,
             f"not {COMMITS} commits",
@@ -89,7 +89,7 @@ def heal_and_wait(simulation: Simulation) -> None:
         return
     for client in simulation.clients:
         client.resting = True
-    _wait(simulation, COMMITS_WITHIN * unit, lambda: _level(simulation), "L6 LaggardCatchesUp", "logs not level")
+    _wait(simulation, late + COMMITS_WITHIN * unit, lambda: _level(simulation), "L6 LaggardCatchesUp", "logs not level")
     epoch = max(node.epoch for node in members)
     steps = sum(node.steps for node in members)
     duration = STABLE_FOR * unit

@@ -26,6 +26,8 @@ Way: TypeAlias = tuple[NodeId, NodeId]
 REQUESTS = frozenset(
     (FetchRequest, FetchSnapshotRequest, VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest, ReadIndexRequest)
 )
+RESET = 0.002
+"""Until a node hears that the host it talks to has restarted."""
 REPLAY_MAX = 60.0
 KEEP_ALIVE = (0.5, 2.0)
 """A link that is blocked one way is given up after so long: TCP needs both ways, and the node's keep-alive sees it."""
@@ -190,10 +192,13 @@ class Network:
                     link.held.clear()
 
     def came(self, node: NodeId) -> None:
-        """A process started: it dials everybody."""
+        """A process started: it dials everybody, and whoever still talks to its last life is reset."""
         for peer in self.stations:
             if peer != node:
                 self._dial_later(self.links[node, peer])
+                stale = self.links[peer, node]
+                if stale.told_open and not stale.is_open:
+                    self.world.after(RESET, self._lost, stale, stale.generation)
 
     def _is_up(self, node: NodeId) -> bool:
         return self.stations[node].is_up
