@@ -350,11 +350,10 @@ def test_a_vote_that_was_granted_and_then_refused_counts_once() -> None:
     """A question is asked again under the same number, and both answers may come; found by a simulated seed."""
     replica = Replica.make(5, log=LOG, election=Election(Epoch(4)))
     replica.wait(0.3)
-    correlation = replica.correlation(VoteRequest, 2)
+    two, three = replica.correlation(VoteRequest, 2), replica.correlation(VoteRequest, 3)
     granted = VoteResponse(leader_id=None, epoch=Epoch(4), granted=True)
-    replica.receive(NodeId(2), granted, correlation)
-    replica.receive(NodeId(2), VoteResponse(leader_id=None, epoch=Epoch(4), granted=False), correlation)
+    replica.receive(NodeId(2), granted, two)
+    replica.receive(NodeId(2), VoteResponse(leader_id=None, epoch=Epoch(4), granted=False), two)
     invariants.check(replica.core.quorum)
-    correlation = replica.correlation(VoteRequest, 3)
-    replica.receive(NodeId(3), granted, correlation)
+    replica.receive(NodeId(3), granted, three)
     assert replica.core.role_name == "candidate", "three of five, the own vote counted"
