@@ -136,6 +136,17 @@ async def test_a_watch_resumes_where_it_was(server: Server) -> None:
             assert (event.offset, event.pairs["name"]) == (2, "b")
 
 
+async def test_a_watch_goes_past_a_node_that_lags(server: Server) -> None:
+    async with serving() as lagging:
+        lagging.service.behind = True
+        server.service.tell("topic", "a")
+        async with (
+            open_client(f"{at(lagging)},{at(server)}") as client,
+            aclosing(client.watch(since=1)) as events,
+        ):
+            assert (await anext(events)).offset == 1
+
+
 async def test_a_watch_of_what_is_gone_is_refused(server: Server) -> None:
     server.service.oldest = 5
     async with open_client(at(server)) as client, aclosing(client.watch(since=1)) as events:

@@ -131,6 +131,16 @@ def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("yakt: ")
 
 
+@pytest.mark.parametrize(
+    "words", [["help", "topic", "create"], ["topic", "create", "x", "--help"], ["topic", "create", "-h"]]
+)
+def test_help_needs_no_server(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.startswith("TOPIC CREATE name [partitions=]")
+    assert cli.main(["help", "frob"]) == 2
+    assert capsys.readouterr().err.startswith("ERR UNKNOWN_COMMAND command=FROB ")
+
+
 def test_words_that_are_also_commands_of_ours(script: Callable[..., Script]) -> None:
     server = script("OK\n", "OK\n")
     assert cli.main(["log", "from=0"]) == 0

@@ -44,7 +44,9 @@ COMMANDS: Mapping[str, Command] = {
     "dev": Command(
         "yakt.dev.command", "run a whole cluster on this machine, with a live feed; or a tour of a failover"
     ),
-    "sim": Command("yakt.sim.command", "run whole clusters on a fake network, disk and clock; each failure is a number"),
+    "sim": Command(
+        "yakt.sim.command", "run whole clusters on a fake network, disk and clock; each failure is a number"
+    ),
     "check-config": Command("yakt.check_config", "look for faults in configuration files"),
 }
 
@@ -52,7 +54,7 @@ COMMANDS: Mapping[str, Command] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv`, by default that of this process, names; the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in ("-h", "--help") or words == ["help"]:
         print(_overview(), end="")
         return 0 if words else USAGE
     if words[0] in ("-V", "--version"):
@@ -113,7 +115,7 @@ def _overview() -> str:
             *lines,
             "",
             "Any other words are a line of the line protocol, sent to $YAKT_SERVER or --server HOST:PORT[,…]:",
-            "  yakt topic create orders partitions=6        yakt status --json",
+            "  yakt topic create orders partitions=6        yakt status --json        yakt help topic create",
             "",
             "yakt COMMAND --help explains one of them; yakt --version tells which release this is.",
             "",

@@ -142,6 +142,8 @@ class Client:
                         keys: dict[str, Argument] = {"since": since, "kind": kind, "match": match, "say": say or None}
                         answer = await connection.ask_alone(request_line(COMMANDS.get("WATCH"), (), keys))
                         if isinstance(answer, RefusedError):
+                            if answer.details.get("key") == "since":
+                                continue  # it has not come so far yet: the others may have, or soon it will
                             raise answer
                         told = answer.pairs.get("since")
                         since = told if isinstance(told, int) else since

@@ -58,6 +58,8 @@ class _End:
 
 def run(words: Sequence[str]) -> int:
     """Send the line these words make to the first server that answers; print the reply; the exit status."""
+    if words[0].lower() == "help" or not {"-h", "--help"}.isdisjoint(words):
+        return _help([word for word in words if not word.startswith("-") and word.lower() != "help"])
     try:
         asked = _parse(words)
     except UsageError as exc:
@@ -224,6 +226,18 @@ def exit_status(*, ok: bool, code: str, maybe: bool, ready: bool) -> int:
     if maybe:
         return UNKNOWN
     return {"UNKNOWN_COMMAND": USAGE, "BAD_SYNTAX": USAGE, "NO_LEADER": NOT_REACHED}.get(code, REFUSED)
+
+
+def _help(words: Sequence[str]) -> int:
+    """What HELP says of a command in this release; no server is asked."""
+    from yakt.line.help import help_lines  # as below
+
+    lines = help_lines(words)
+    if not lines:
+        print(_usage_fault(" ".join(words)), file=sys.stderr)
+        return USAGE
+    print("\n".join(lines))
+    return DONE
 
 
 def _usage_fault(line: str) -> str | None:

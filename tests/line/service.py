@@ -28,6 +28,7 @@ class FakeService:
     events: list[WatchEvent] = attrs.Factory(list)
     oldest: int = 0
     lost_at: int | None = None
+    behind: bool = False
     watching: int = 0
     news: trio.Event = attrs.Factory(trio.Event)
     asked_for: trio.Event = attrs.Factory(trio.Event)
@@ -85,6 +86,8 @@ class FakeService:
     async def watch(self, since: int | None, kind: str | None, match: str | None) -> AsyncIterator[WatchEvent]:
         if since is not None and since < self.oldest:
             raise RefusedError("OFFSET_COMPACTED", f"offset {since} is gone", details={"oldest": self.oldest})
+        if self.behind:
+            raise RefusedError("BAD_ARGUMENT", f"offset {since} is past the end", details={"key": "since"})
         self.watching += 1
         try:
             place = next((place for place, event in enumerate(self.events) if event.offset >= (since or 0)), None)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from random import Random
 
 import pytest
 import trio
@@ -36,6 +37,30 @@ async def test_a_pipeline_is_one_submission_and_answered_in_order(server: Server
         "@c OK count=1 offset=1",
     ]
     assert len(server.service.seen) == 1
+
+
+async def test_byte_by_byte(server: Server) -> None:
+    text = "HELLO 1 client=me\r\n@a CONFIG SET topic/x a=1\n\nPING\n@b TOPIC SHOW y\n# no\nNOPE\nQUIT\n"
+    whole = await server.say(text)
+    server.service.offset = 0
+    typist = await server.connect()
+    for character in text:
+        await typist.type(character)
+        await trio.lowlevel.checkpoint()
+    assert await typist.rest() == whole
+
+
+async def test_noise_of_all_kinds_leaves_the_listener_serving(server: Server) -> None:
+    random = Random(7)
+    for _ in range(60):
+        noise = bytes(random.choice(b'ab @="[]{}\\\n\n\r\t\x00\xff\x16,') for _ in range(random.randrange(1, 400)))
+        typist = await server.connect()
+        await typist.type(random.choice([b"", b"PING\n", b"HELLO format=json\n", b"@w WATCH\n"]) + noise)
+        if random.random() < 0.5:
+            await typist.stream.send_eof()
+            await typist.rest()
+        await typist.stream.aclose()
+    assert await server.say("PING\n") == "OK\n"
 
 
 async def test_one_submission_a_connection_under_way(server: Server) -> None:

@@ -1,6 +1,6 @@
 """HELP in plain lines, made of the declarations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from yakt.errors import RefusedError
 from yakt.line.declarations import COMMANDS
@@ -12,16 +12,20 @@ from yakt.metadata.commands import Answer, Row
 
 def answer_help(topic: tuple[str, ...]) -> Answer | RefusedError:
     """The reply to HELP and the words after it, upper case: all commands, those of a noun, or one in full."""
-    if not topic:
-        lines = list(_all_commands())
-    elif topic == ("?",):
-        lines = list(_one_command(COMMANDS.get("HELP")))
-    else:
-        found = COMMANDS.starting_with(topic)
-        if not found:
-            return unknown_command(topic[:2])
-        lines = list(_one_command(found[0])) if len(found) == 1 else list(_some_commands(found))
+    lines = help_lines(topic)
+    if not lines:
+        return unknown_command(topic[:2])
     return Answer({}, [Row("text", {"text": line}) for line in lines])
+
+
+def help_lines(topic: Sequence[str]) -> list[str]:
+    """All commands, those that begin with these words, or one in full; nothing if there is none."""
+    words = tuple("HELP" if word == "?" else word.upper() for word in topic)
+    if not words:
+        return list(_all_commands())
+    one = COMMANDS.find(words[:2])
+    found = [one] if one is not None else COMMANDS.starting_with(words)
+    return list(_one_command(found[0])) if len(found) == 1 else list(_some_commands(found))
 
 
 def _some_commands(specs: list[CommandSpec]) -> Iterator[str]:
