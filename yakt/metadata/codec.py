@@ -33,7 +33,7 @@ from yakt.wire.schema import (
     field,
     struct_of,
 )
-from yakt.wire.varint import encode_uvarint, read_uvarint, varint_table
+from yakt.wire.varint import encode_uvarint, read_uvarint
 
 _FRAME_VERSION: Final = 1
 
@@ -278,35 +278,49 @@ def decode_versioned(value: bytes) -> tuple[Record, int]:
 
 def decode_batch(body: bytes) -> list[Record]:
     """The records of a data batch's body, in order. Raises CodecError as `decode` does, positions being the body's."""
+    return decode_values(body)[0]
+
+
+def decode_values(body: bytes) -> tuple[list[Record], list[bytes]]:
+    """The records of a data batch's body, and beside them the bytes of each. Raises CodecError as `decode_batch`."""
     records: list[Record] = []
-    add, readers, varints = records.append, _READERS, _VARINTS
+    values: list[bytes] = []
+    add, keep, readers = records.append, values.append, _READERS
     count = batch.count_of(body)
     position = batch.RECORDS_START
     for delta, prefix in zip(range(count), batch.prefixes(count), strict=False):
-        # The common way: a record of under 2 KiB, of a type and version that were read before. Its framing is made anew
-        # from where its value ends, and compared; so whatever is odd goes the other way, which says what is odd.
+        # The common way: a record of under 8 KiB, of a type and version that were read before. Whatever is odd about
+        # its framing goes the other way, which says what is odd.
         try:
-            after = position + len(prefix) + (2 if body[position] > 127 else 1)
-            start = after + 1
-            size = body[after]
-            if size > 127:
-                size = body[start] << 7 | size & 127
-                start += 1
-            end = start + (size >> 1)
-            length = varints[end + 1 + len(prefix) - after]
-            if body[position:start] != length + prefix + varints[size >> 1] or body[end]:
+            length = body[position]
+            after = position + 1
+            if length > 127:
+                length, after = body[after] << 7 | length & 127, after + 1
+            start = after + len(prefix)
+            if body[after:start] != prefix:
                 raise LookupError
-            record, after = readers[body[start : start + 3]](body, start + 3, end)
-            if after != end:
+            size = body[start]
+            start += 1
+            if size > 127:
+                size, start = body[start] << 7 | size & 127, start + 1
+            end = start + (size >> 1)
+            # Both are zigzag: odd is negative; above 16,383 a third byte followed.
+            if (length | size) & 1 or length > 16_383 or end + 1 != after + (length >> 1) or body[end]:
+                raise LookupError
+            value = body[start:end]
+            record, after = readers[value[:3]](value, 3, size >> 1)
+            if after != size >> 1:
                 raise LookupError
             position = end + 1
         except (LookupError, CodecError):
             start, end, position = batch.value_range(body, position, delta)
+            value = body[start:end]
             record, _ = _decode(body, start, end)
         add(record)
+        keep(value)
     if position != len(body):
         raise CodecError(f"{len(body) - position} bytes left over after the last record", position)
-    return records
+    return records, values
 
 
 def kind_of(record: Record) -> str:
@@ -323,7 +337,6 @@ def plain_record(record: Record, version: int | None = None) -> dict[str, object
     return plain(found.declared, record, found.version_max if version is None else version)
 
 
-_VARINTS = varint_table(2048)
 _ENCODERS: dict[type[Any], Callable[[Any], bytes]] = {}
 """By class, of the types that are always written in one version."""
 _READERS: dict[bytes, Callable[[bytes, int, int], tuple[Any, int]]] = {}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from yakt.batch import Tags
 from yakt.wire import table
 from yakt.wire.schema import (
     STRING_SIZE_MAX,
@@ -50,7 +51,7 @@ def encoder(declared: Struct[T], version: int, flexible: bool, prefix: bytes) ->
 def reader(declared: Struct[T], version: int, flexible: bool) -> Callable[[bytes, int, int], tuple[T, int]]:
     """The compiled `(data, position, end) -> (value, position after it)`. It raises CodecError."""
     text = _Decoding(version, flexible)
-    text.line(f"value = {text.struct(declared)}")
+    text.line(f"value = {text.struct(declared, ends=True)}")
     text.line("if p > end: raise ValueError")
     function: Callable[[bytes, int, int], tuple[T, int]] = text.compile(
         f"read_{declared.cls.__name__}",
@@ -80,6 +81,8 @@ class _Text:
             "read_uvarint": read_uvarint,
             "encode_tags": _encode_tags,
             "read_tags": _read_tags,
+            "known_tags": _SECTIONS.get,
+            "read_last_tags": _read_last_tags,
         }
         self.indent = 0
 
@@ -248,8 +251,8 @@ class _Decoding(_Text):
         super().__init__(version, flexible)
         self.packed: list[tuple[Fixed, str]] = []
 
-    def struct(self, declared: Struct[Any]) -> str:
-        """Read all fields into locals; returns the expression that makes the value of them."""
+    def struct(self, declared: Struct[Any], *, ends: bool = False) -> str:
+        """Read all fields into locals; returns the expression that makes the value of them. `ends`: up to `end`."""
         values: dict[str, str] = {}
         tagged: list[tuple[int, Field, str]] = []
         for one in declared.fields:
@@ -267,17 +270,23 @@ class _Decoding(_Text):
         for _, one, local in tagged:
             self.line(f"{local} = {self.name('default', one.default)}")
         if self.flexible:
-            self._tagged(tagged, values.get("tags"))
+            self._tagged(tagged, values.get("tags"), ends=ends)
         make = self.name("cls", declared.cls)
         order = getattr(declared.cls, "__match_args__", ())
         if set(order) == values.keys():
             return f"{make}({', '.join(values[name] for name in order)})"
         return f"{make}({', '.join(f'{name}={local}' for name, local in values.items())})"
 
-    def _tagged(self, tagged: list[tuple[int, Field, str]], tags: str | None) -> None:
+    def _tagged(self, tagged: list[tuple[int, Field, str]], tags: str | None, *, ends: bool) -> None:
         self.line("p += 1")
         self.line("if data[p - 1]:")
         self.indent += 1
+        if ends and tags and not tagged:
+            self.line(f"{tags} = known_tags(data[p - 1:end])")
+            self.line(f"if {tags} is None: {tags}, p = read_last_tags(data, p - 1, end)")
+            self.line("else: p = end")
+            self.indent -= 1
+            return
         found = self.name("found")
         self.line(f"{found}, p = read_tags(data, p - 1, end)")
         if tags and not tagged:
@@ -359,13 +368,11 @@ class _Decoding(_Text):
             self.line(f"if not {size}: raise ValueError")
 
     def _sized(self, kind: String | Bytes, local: str) -> None:
-        size, stop = self.name("size"), self.name("stop")
+        size = self.name("size")
         text = isinstance(kind, String)
         self._size(size, "h" if text else "i")
         self._null(kind, size, local)
-        self.line(f"{stop} = p + {size} - 1")
-        self.line(f"{local} = data[p:{stop}]" + ".decode()" * text)
-        self.line(f"p = {stop}")
+        self.line(f"{local} = data[p:(p := p + {size} - 1)]" + ".decode()" * text)
         self.indent -= kind.nullable
 
     def _array(self, kind: Array, local: str) -> None:
@@ -456,6 +463,23 @@ def _read_tags(data: bytes, position: int, end: int) -> tuple[Sequence[tuple[int
         if tag < 1 << 14 and size < 1 << 14:
             return ((tag, start, start + size),), start + size
     return table.read_tags(data, position, end)
+
+
+_SECTIONS: dict[bytes, Tags] = {}
+"""Whole tagged sections that ended a value: a connection's records all end with the same one, their origin."""
+_SECTIONS_MAX = 1024
+_SECTION_SIZE_MAX = 512
+
+
+def _read_last_tags(data: bytes, position: int, end: int) -> tuple[Tags, int]:
+    """The tagged section that ends a value, remembered; one that ends elsewhere shows in the final position."""
+    found, after = _read_tags(data, position, end)
+    tags = tuple([(tag, data[at:stop]) for tag, at, stop in found])
+    if after == end and end - position <= _SECTION_SIZE_MAX:
+        if len(_SECTIONS) >= _SECTIONS_MAX:
+            _SECTIONS.clear()
+        _SECTIONS[data[position:end]] = tags
+    return tags, after
 
 
 def _begin_again(*_: object) -> Any:
