@@ -18,6 +18,8 @@ from yakt.address import Address
 from yakt.config import Config, Listener
 from yakt.errors import ConfigError, RefusedError, YaktError
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
+from yakt.kafka import listener as kafka_listener
+from yakt.kafka.desk import About
 from yakt.line import grammar
 from yakt.line import listener as line_listener
 from yakt.metadata.active import ActiveController
@@ -34,6 +36,7 @@ from yakt.node.node_service import NodeService
 from yakt.node.runs import Writes
 from yakt.node.snapshots import Snapshots, load_image
 from yakt.node.timer import Timer
+from yakt.node.visits import Visits
 from yakt.peer.codec import PROTOCOL_MAX, PROTOCOL_MIN
 from yakt.peer.links import Links, dial_tcp
 from yakt.peer.messages import Addresses, Feature, ForwardRequest, ForwardResponse, ForwardResult, Identity
@@ -60,7 +63,7 @@ class World:
     flusher: Flusher | None = None
     addresses: dict[NodeId, str] = attrs.Factory(dict)
     """Peer addresses, as the configuration has them."""
-    visitors: dict[int, Callable[[Message, int], None]] = attrs.Factory(dict)
+    visits: Visits = attrs.Factory(Visits)
 
     def now(self) -> Instant:
         return Instant(trio.current_time())
@@ -71,9 +74,7 @@ class World:
     def send(self, to: events.Source, message: Message, correlation: int) -> None:
         assert self.links is not None
         if isinstance(to, Visitor):
-            deliver = self.visitors.get(to.number)
-            if deliver is not None:
-                deliver(message, correlation)
+            self.visits.deliver(to, message, correlation)
         else:
             self.links.send(to, message, correlation)
 
@@ -100,6 +101,12 @@ class World:
         assert self.links is not None
         addresses = self.links.addresses(node)
         return None if addresses is None else addresses.line
+
+    def kafka_address(self, node: NodeId) -> Address | None:
+        """As the node's hello told; None while that is not known."""
+        assert self.links is not None
+        addresses = self.links.addresses(node)
+        return None if addresses is None or addresses.kafka is None else Address.parse(addresses.kafka)
 
     def peer_address(self, node: NodeId) -> str | None:
         return self.addresses.get(node)
@@ -238,12 +245,14 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
     recovered = store.recovered
     for note in recovered.notes:
         logger.warning(note)
-    for table, listener in (("http", config.http), ("kafka", config.kafka)):
+    for table, listener in (("http", config.http),):
         if listener is not None:
             logger.warning(f"this release has no {table} listener: [{table}] is left alone")
     peer_listeners = await listen_on(config.peer, "peer")
     line_listeners = await listen_on(config.line, "line")
     line_address = config.line.told(port_of(line_listeners))
+    kafka_listeners = [] if config.kafka is None else await listen_on(config.kafka, "kafka")
+    kafka_address = None if config.kafka is None else config.kafka.told(port_of(kafka_listeners))
     chance = random.Random(secrets.randbits(64)).random
     world = World(store)
     world.addresses = {voter.id: str(voter.address) for voter in config.cluster.voters}
@@ -301,7 +310,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
             snapshots=Snapshots(store, driver, config.log),
             leadership=leadership,
         )
-        service = NodeService(here, nursery)
+        service = NodeService(here, nursery, world.visits)
         desk = PeerDesk(driver, service)
         links = Links(
             Identity(
@@ -311,6 +320,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
                 node_id=me,
                 directory_id=recovered.directory_id,
                 line=str(line_address),
+                kafka=None if kafka_address is None else str(kafka_address),
                 features=FEATURES,
             ),
             {
@@ -334,10 +344,17 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         nursery.start_soon(links.run, peer_listeners)
         nursery.start_soon(here.snapshots.run)
         nursery.start_soon(_serve_lines, service, line_listeners, here.info)
+        if kafka_listeners:
+            about = About(
+                node_id=me,
+                cluster_id=config.cluster.id,
+                find_address=lambda node: kafka_address if node == me else world.kafka_address(node),
+            )
+            nursery.start_soon(kafka_listener.serve, service, kafka_listeners, about)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        print(_serving(config, line_address), file=sys.stderr, flush=True)
+        print(_serving(config, line_address, kafka_address), file=sys.stderr, flush=True)
         await stop.wait()
         logger.info("stopping")
         await _stop(driver, leadership)
@@ -352,8 +369,9 @@ async def _serve_lines(service: NodeService, listeners: Sequence[trio.SocketList
     )
 
 
-def _serving(config: Config, line: Address) -> str:
-    return f"yakt node {config.node.id} serving: line {line} peer {config.peer.listen}"
+def _serving(config: Config, line: Address, kafka: Address | None) -> str:
+    others = "" if kafka is None else f" kafka {kafka}"
+    return f"yakt node {config.node.id} serving: line {line} peer {config.peer.listen}{others}"
 
 
 async def _wait_for_signals(stop: trio.Event) -> None:

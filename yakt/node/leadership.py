@@ -52,6 +52,10 @@ class Leadership:
         self._changed.set()
         self._changed = trio.Event()
 
+    async def wait_change(self) -> None:
+        """Wait until who leads is another matter than now."""
+        await self._changed.wait()
+
     async def wait_for_another(self) -> NodeId:
         """Wait until another node than this one is known to lead."""
         while True:

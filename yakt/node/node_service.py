@@ -10,14 +10,17 @@ import attrs
 import trio
 
 from yakt.errors import NotLeaderError, RefusedError
-from yakt.ids import Instant, Offset
+from yakt.ids import Instant, NodeId, Offset
 from yakt.metadata import commands, queries
 from yakt.metadata.commands import Answer, Asked, Result
+from yakt.metadata.image import MetadataImage
 from yakt.node import asks
 from yakt.node.asks import Here
 from yakt.node.runs import Reads, Writes, cut, is_slow, kind_of, no_leader, timed_out
 from yakt.node.service import Submission, WatchEvent
+from yakt.node.visits import Visit, Visits
 from yakt.node.watch import WatchHub
+from yakt.raft.statistics import Statistics
 
 SLOW_MAX = 1000
 """Asks under way that have a task of their own: waits, transfers, reads of the past."""
@@ -26,12 +29,13 @@ SLOW_MAX = 1000
 class NodeService:
     """See `yakt.node.service.MetadataService`."""
 
-    def __init__(self, here: Here, nursery: trio.Nursery) -> None:
+    def __init__(self, here: Here, nursery: trio.Nursery, visits: Visits | None = None) -> None:
         self.here = here
         self.driver = here.driver
         self._hub = WatchHub(here.history)
         self._nursery = nursery
         self._slow = 0
+        self._visits = visits if visits is not None else Visits()
         here.driver.loader.on_applied = self._hub.wake
 
     # --- the door ------------------------------------------------------------------------------------------------
@@ -46,12 +50,16 @@ class NodeService:
 
     async def submit(self, asked: Asked) -> Result:
         """Ask one thing and wait for its answer."""
-        one = _One((asked,))
-        self.submit_nowait(one)
+        return (await self.submit_all((asked,)))[0]
+
+    async def submit_all(self, asked: Sequence[Asked]) -> Sequence[Result]:
+        """Ask, and wait for the answers: one for each."""
+        submission = _Awaited(asked)
+        self.submit_nowait(submission)
         self.end_turn()
-        await one.done.wait()
-        assert one.result is not None
-        return one.result
+        await submission.done.wait()
+        assert submission.results is not None
+        return submission.results
 
     def watch(self, since: int | None, kind: str | None, match: str | None) -> AsyncIterator[WatchEvent]:
         """See `MetadataService.watch`."""
@@ -61,6 +69,35 @@ class NodeService:
     def applied_end_offset(self) -> Offset:
         """Everything below is in the image."""
         return self.driver.loader.end_offset
+
+    # --- what Kafka's brokers need -------------------------------------------------------------------------------
+
+    def open_observer(self) -> Visit:
+        """See `ControllerService.open_observer`."""
+        return self._visits.open(self.driver)
+
+    async def wait_leader_change(self) -> None:
+        """Until who leads is another matter than now."""
+        await self.here.leadership.wait_change()
+
+    @property
+    def leader_id(self) -> NodeId | None:
+        """Who leads, as far as is known."""
+        return self.driver.leader_id
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether this node is the active controller."""
+        return self.here.leadership.is_ours
+
+    @property
+    def image(self) -> MetadataImage:
+        """All that is committed and applied here."""
+        return self.driver.loader.image
+
+    def statistics(self) -> Statistics:
+        """The quorum as this node sees it."""
+        return self.driver.core.statistics(self.driver.around.now())
 
     # --- what runs need ------------------------------------------------------------------------------------------
 
@@ -152,15 +189,15 @@ class NodeService:
 
 
 @attrs.define(eq=False)
-class _One:
-    """A submission of a single ask that someone awaits."""
+class _Awaited:
+    """A submission whose answers someone awaits."""
 
     asked: Sequence[Asked]
     done: trio.Event = attrs.Factory(trio.Event)
-    result: Result | None = None
+    results: Sequence[Result] | None = None
 
     def answer(self, results: Sequence[Result]) -> None:
-        self.result = results[0]
+        self.results = results
         self.done.set()
 
 

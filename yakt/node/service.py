@@ -5,8 +5,11 @@ from typing import Protocol
 
 import msgspec
 
-from yakt.ids import Offset
+from yakt.ids import NodeId, Offset
 from yakt.metadata.commands import Asked, Pairs, Result
+from yakt.metadata.image import MetadataImage
+from yakt.raft.messages import FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse
+from yakt.raft.statistics import Statistics
 
 
 class Submission(Protocol):
@@ -50,4 +53,55 @@ class MetadataService(Protocol):
     @property
     def applied_end_offset(self) -> Offset:
         """Everything below is in the image."""
+        ...
+
+
+class Observer(Protocol):
+    """One who follows the log without being a peer. Asks one thing at a time."""
+
+    async def fetch(self, request: FetchRequest) -> FetchResponse:
+        """Raw batches, or why there are none; held back as long as the request allows while there is nothing new."""
+        ...
+
+    async def fetch_snapshot(self, request: FetchSnapshotRequest) -> FetchSnapshotResponse:
+        """A piece of a snapshot file."""
+        ...
+
+    def close(self) -> None:
+        """It has gone."""
+        ...
+
+
+class ControllerService(MetadataService, Protocol):
+    """What an adapter sees whose clients take this node for one of Kafka's controllers."""
+
+    async def submit_all(self, asked: Sequence[Asked]) -> Sequence[Result]:
+        """Ask, and wait for the answers: one for each."""
+        ...
+
+    def open_observer(self) -> Observer:
+        """Raises RefusedError (OVERLOADED) when there are too many."""
+        ...
+
+    async def wait_leader_change(self) -> None:
+        """Until who leads is another matter than now."""
+        ...
+
+    @property
+    def leader_id(self) -> NodeId | None:
+        """Who leads, as far as is known."""
+        ...
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether this node is the active controller."""
+        ...
+
+    @property
+    def image(self) -> MetadataImage:
+        """All that is committed and applied here; whoever holds on to it over an await pins it."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """The quorum as this node sees it."""
         ...
