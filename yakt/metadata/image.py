@@ -28,6 +28,7 @@ from yakt.metadata.row_records import (
 from yakt.metadata.state import NOTHING_GROWS, State
 from yakt.metadata.tables import HASH_MASK, Change, CopiedRows, PinnedRows, RowHash, Table
 from yakt.metadata.tags import image_hash_of, origin_of, remembered_of
+from yakt.wire.table import encode_tags
 
 PLAIN_TAGS_MAX = 1024
 
@@ -40,7 +41,8 @@ class MetadataImage(State):
         self.epoch = 0
         """Of the last record; 0 before the first."""
         self.timestamp_ms = 0
-        self._told: list[Change] = []
+        self._changed: list[Change] = []
+        """What the batch being applied has changed in watched tables."""
         self.hash = 0
         """Of Kafka's rows (records.md §8)."""
         self.hash_agreed_offset = 0
@@ -49,8 +51,9 @@ class MetadataImage(State):
         self.journal = Journal()
         self.interned = {}
         self.transaction: list[tuple[int, Record]] | None = None
-        self._plain_tags: set[Tags] = set()
-        """Origins alone, without a request: they ask for nothing, and the same few come again and again."""
+        self._plain_tags: dict[Tags, int] = {}
+        """Origins alone, without a request: they ask for nothing, and the same few come again and again. With the size
+        of the tagged section that each makes."""
         self._pins: list[PinnedImage] = []
         self.tables: list[Table[Any, Any]] = []
 
@@ -82,10 +85,16 @@ class MetadataImage(State):
     # --- changing it
 
     def replay(
-        self, base_offset: int, leader_epoch: int, timestamp_ms: int, records: Sequence[Record]
+        self,
+        base_offset: int,
+        leader_epoch: int,
+        timestamp_ms: int,
+        records: Sequence[Record],
+        values: Sequence[bytes] = (),
     ) -> Sequence[Change]:
         """Take in the records of one committed data batch, appended at `timestamp_ms`; return what is to be told.
 
+        `values`: the bytes of each record, where they are at hand; they save encoding it again for its hash.
         Raises ReplayError naming the offset and why; then the image is worth nothing any more: the node stops.
         """
         if base_offset < self.end_offset:
@@ -96,7 +105,7 @@ class MetadataImage(State):
         try:
             for offset, record in enumerate(records, base_offset):
                 if self.transaction is None:
-                    self._replay_one(offset, record)
+                    self._replay_one(offset, record, values[offset - base_offset] if values else None)
                 else:
                     self._replay_in_transaction(self.transaction, offset, record)
         except (ReplayError, CodecError) as exc:
@@ -117,8 +126,10 @@ class MetadataImage(State):
     def end_batch(self, end_offset: int, leader_epoch: int) -> Sequence[Change]:
         """All below `end_offset` is in; return the changes since the last batch that are to be told, in order."""
         self.end_offset, self.epoch = end_offset, leader_epoch
-        told, self._told = self._told, []
-        return told
+        self.plain_value = None
+        changed, self._changed = self._changed, []
+        self.journal.extend(changed)
+        return [change for change in changed if not change.quiet]
 
     def apply(self, change: Change) -> None:
         """Carry out one change, worked out by a table of this image or an overlay of one."""
@@ -130,16 +141,20 @@ class MetadataImage(State):
         if change.hashed:
             self.hash = self.hash + change.hashed & HASH_MASK
         if table.watched:
-            self.journal.append(change)
-            if not change.quiet:
-                self._told.append(change)
+            self._changed.append(change)
 
-    def _replay_one(self, offset: int, record: Record) -> None:
-        if record.tags:
+    def _replay_one(self, offset: int, record: Record, value: bytes | None) -> None:
+        tags = record.tags
+        if tags:
             self.growing = NOTHING_GROWS  # an operation begins
-            if record.tags not in self._plain_tags:
+            size = self._plain_tags.get(tags)
+            if size is None:
                 self._take_tags(offset, record)
-        replay = REPLAY.get(type(record))
+                value = None
+            elif value is not None:
+                value = value[:-size] + b"\0"
+        self.plain_value = value
+        replay = REPLAY.get(record.__class__)
         if replay is not None:
             replay(self, record, offset)
         elif type(record) is r.BeginTransactionRecord:
@@ -157,7 +172,7 @@ class MetadataImage(State):
                 self.transaction = None
                 # They take effect here: a reader who had the state at an offset in between must be told of them.
                 for _, one in held:
-                    self._replay_one(offset, one)
+                    self._replay_one(offset, one, None)
             case _:
                 held.append((offset, record))
 
@@ -175,7 +190,7 @@ class MetadataImage(State):
         elif len(record.tags) == 1:
             if len(self._plain_tags) >= PLAIN_TAGS_MAX:
                 self._plain_tags.clear()
-            self._plain_tags.add(record.tags)
+            self._plain_tags[record.tags] = len(encode_tags(record.tags))
 
     def compare_hash(self, form: int, offset: int, told: int) -> None:
         """The leader's hash of the image below `offset`, which must be here. Raises ReplayError where they differ."""

@@ -22,12 +22,12 @@ class Journal:
         self.recording = True
         self._weight = 0
 
-    def append(self, change: Change) -> None:
-        """Take in a change of a watched table, in commit order."""
+    def extend(self, changes: Sequence[Change]) -> None:
+        """Take in a batch's changes of watched tables, in commit order."""
         if not self.recording:
             return
-        self.changes.append(change)
-        self._weight += change.weight
+        self.changes += changes
+        self._weight += sum([change.weight for change in changes])
         while len(self.changes) > CHANGES_MAX or self._weight > WEIGHT_MAX:
             self._drop(max(1, len(self.changes) // 4))
 

@@ -55,8 +55,7 @@ def config(state: State, record: r.ConfigRecord, offset: int) -> None:
                     r.ConfigRecord(record.resource_type, record.resource_name, name, value) if record.tags else record
                 )
                 plain = encode(untagged)
-            hashed = hash_value(plain)
-            state.configs.put(key, (new,), offset, part=name, weight=len(value), hashed=hashed)
+            state.configs.put(key, (new,), offset, part=name, weight=len(value), hashed=hash_value(plain))
             return
         others = [other for other in row if other.key != name]
         others.append(new)

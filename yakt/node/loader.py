@@ -9,7 +9,7 @@ from typing import Protocol
 from yakt.batch import RecordBatch
 from yakt.ids import Epoch, Instant, Offset
 from yakt.metadata.active import ActiveController
-from yakt.metadata.codec import decode_batch
+from yakt.metadata.codec import decode_values
 from yakt.metadata.image import MetadataImage
 from yakt.wire.batch import timestamp_ms
 
@@ -95,10 +95,10 @@ def replay(image: MetadataImage, batch: RecordBatch, end_offset: int | None = No
     if batch.control:
         image.skip(batch.end_offset, batch.leader_epoch)
         return
-    records = decode_batch(batch.body)
+    records, values = decode_values(batch.body)
     if end_offset is not None and end_offset < batch.end_offset:
         records = records[: end_offset - batch.base_offset]
-    image.replay(batch.base_offset, batch.leader_epoch, timestamp_ms(batch.body), records)
+    image.replay(batch.base_offset, batch.leader_epoch, timestamp_ms(batch.body), records, values)
 
 
 def replay_all(image: MetadataImage, batches: Iterable[RecordBatch]) -> None:
