@@ -10,7 +10,8 @@ import trio
 
 from yakt.errors import RefusedError
 from yakt.ids import Offset
-from yakt.line.listener import Limits, NodeInfo, serve
+from yakt.line.gate import Limits
+from yakt.line.listener import NodeInfo, serve
 from yakt.metadata import commands as c
 from yakt.node.service import Submission, WatchEvent
 

@@ -1,6 +1,8 @@
 """The listener on loopback, in front of a fake service: order, tags, bounds, hints, slow readers, watches."""
 
+import errno
 import json
+import socket
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -9,7 +11,7 @@ import trio
 
 from tests.line.service import FakeService, Server, commands_of, serving
 from yakt.errors import RefusedError
-from yakt.line.listener import Limits
+from yakt.line.gate import Limits
 from yakt.metadata import commands as c
 
 
@@ -234,6 +236,24 @@ async def test_too_many_connections_are_turned_away() -> None:
         with trio.fail_after(5):
             while (await server.say("PING\n")) != "OK\n":
                 pass
+
+
+async def test_out_of_file_descriptors_nobody_is_lost(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yakt.line.gate.SHUT_S", 0.05)
+    first = await server.connect()
+    assert await first.ask("PING") == ["OK"]
+    refused: list[object] = []
+
+    def accept(sock: socket.socket) -> object:
+        refused.append(sock)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(socket.socket, "accept", accept)
+        waiting = await server.connect()
+        await first.ask("PING")
+        assert len(refused) == 1
+    assert await waiting.ask("PING") == ["OK"]
 
 
 async def test_watch_events_come_between_replies(server: Server) -> None:

@@ -10,25 +10,22 @@ client costs at most its waiting lines, one piece of a reply, and references to 
 Why not a task a client: hot-path.md §3 (a third more CPU at 128 connections, twice as much at 1000).
 """
 
-import errno
 import heapq
 import os
 import select
 import socket
-from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
 
 import attrs
 import structlog
 import trio
 
-from yakt.address import Address
 from yakt.errors import RefusedError
 from yakt.line.asks import ConnectionAsk, Hello, Quit, Unwatch, Watch, ZooKeeperWord
 from yakt.line.batch import Batch, Reply, brief, fill, pieces
 from yakt.line.connection import NEVER, Connection
-from yakt.line.replies import Form, format_end
+from yakt.line.gate import Gate, Limits, ListeningSocket
+from yakt.line.replies import Form
 from yakt.line.watches import Watches
 from yakt.line.words import LINE_SIZE_MAX
 from yakt.line.zookeeper import Traffic, format_mntr, format_ruok, format_srvr
@@ -38,13 +35,6 @@ from yakt.node.service import MetadataService
 logger = structlog.get_logger()
 
 
-class ListeningSocket(Protocol):
-    """A bound, listening socket, the standard library's or Trio's."""
-
-    def fileno(self) -> int: ...
-    def close(self) -> None: ...
-
-
 @attrs.frozen
 class NodeInfo:
     """What HELLO tells beside STATUS. `server`: name and version of the program, `yakt/0.1.0`."""
@@ -52,26 +42,6 @@ class NodeInfo:
     node: int
     cluster: str
     server: str
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """What clients may cost. Sizes in bytes, times in seconds."""
-
-    connections: int = 12_000
-    connections_an_address: int = 11_000
-    stall: float = 30.0
-    """A client that takes nothing of its replies for so long is closed."""
-    linger: float = 2.0
-    linger_size: int = 1024 * 1024
-    """How long and how much is still read and thrown away after the last reply, so that it arrives before a reset."""
-    pass_size: int = 1024 * 1024
-    """Read in one pass; then peers get their turn."""
-    pass_events: int = 512
-    reply_size: int = 512 * 1024
-    """Formatted for one client in one pass."""
-    send_buffer: int | None = None
-    """The kernel's buffer for each client; None leaves it to the kernel."""
 
 
 async def serve(
@@ -100,11 +70,8 @@ class _Listener:
         self._epoll = select.epoll()
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wakeup, select.EPOLLIN)
-        self._listening: dict[int, socket.socket] = {}
-        self._is_full = False
-        """Out of file descriptors: nobody is accepted until somebody leaves."""
+        self._gate = Gate(self._epoll, self._limits, self._welcome)
         self._connections: dict[int, Connection] = {}
-        self._by_host: Counter[str] = Counter()
         self._ready: dict[Connection, None] = {}
         """To be looked at in the next pass, whatever their sockets say."""
         self._in_pass = False
@@ -115,17 +82,13 @@ class _Listener:
         self._outstanding = 0
 
     def listen(self, sock: ListeningSocket) -> None:
-        own = socket.socket(fileno=os.dup(sock.fileno()))
-        sock.close()
-        own.setblocking(False)
-        self._listening[own.fileno()] = own
-        self._epoll.register(own.fileno(), select.EPOLLIN)
+        """Take clients from this socket, and take it over."""
+        self._gate.open(sock)
 
     def close(self) -> None:
         for connection in list(self._connections.values()):
             self._drop(connection)
-        for sock in self._listening.values():
-            sock.close()
+        self._gate.close()
         os.close(self._wakeup)
         self._epoll.close()
 
@@ -136,7 +99,7 @@ class _Listener:
             if self._ready:
                 await trio.lowlevel.checkpoint()
             else:
-                deadline = self._deadlines[0][0] if self._deadlines else NEVER
+                deadline = min(self._deadlines[0][0] if self._deadlines else NEVER, self._gate.reopen_at)
                 if deadline < NEVER:
                     with trio.move_on_at(deadline):
                         await trio.lowlevel.wait_readable(self._epoll.fileno())
@@ -152,6 +115,8 @@ class _Listener:
         """One turn's work: read, submit, and let the service decide."""
         if self._deadlines and self._deadlines[0][0] <= trio.current_time():
             self._expire()
+        if self._gate.reopen_at <= trio.current_time():
+            self._gate.reopen()
         ready, self._ready = self._ready, {}
         for connection in ready:
             if connection.events:
@@ -166,8 +131,8 @@ class _Listener:
                 size += self._on_event(known, mask)
             elif fd == self._wakeup:
                 os.eventfd_read(self._wakeup)
-            elif fd in self._listening:
-                self._accept(self._listening[fd])
+            else:
+                self._gate.let_in(fd)
             if size >= self._limits.pass_size:
                 break  # whoever is still ready is reported again
         self._service.end_turn()
@@ -178,65 +143,12 @@ class _Listener:
             os.eventfd_write(self._wakeup, 1)
         self._ready[connection] = None
 
-    # --- clients come -------------------------------------------------------------------------------------------------
-
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(64):
-            try:
-                sock, name = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as exc:
-                if exc.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    raise
-                self._stop_accepting(exc)
-                return
-            host = str(name[0])
-            if len(self._connections) >= self._limits.connections:
-                self._turn_away(sock, "this node has as many connections as it takes")
-            elif self._by_host[host] >= self._limits.connections_an_address:
-                self._turn_away(sock, "this node takes no more connections from your address")
-            else:
-                self._welcome(sock, host, str(Address(host, int(name[1]))))
-
     def _welcome(self, sock: socket.socket, host: str, address: str) -> None:
-        sock.setblocking(False)
-        for level, option, value in (
-            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
-        ):
-            sock.setsockopt(level, option, value)
-        if self._limits.send_buffer is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer)
+        """A client that was let in."""
         connection = Connection(sock, host, address)
         self._connections[connection.fd] = connection
-        self._by_host[host] += 1
         connection.mask = select.EPOLLIN
         self._epoll.register(connection.fd, connection.mask)
-
-    def _turn_away(self, sock: socket.socket, message: str) -> None:
-        refusal = RefusedError("OVERLOADED", message, hint="another node takes any command too", retry=True)
-        with sock:
-            sock.setblocking(False)
-            try:
-                sock.send(format_end(refusal).encode())
-                sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # it has gone already
-
-    def _stop_accepting(self, exc: OSError) -> None:
-        logger.warning("no more clients are accepted until one leaves", reason=str(exc))
-        self._is_full = True
-        for fd in self._listening:
-            self._epoll.modify(fd, 0)
-
-    def _start_accepting(self) -> None:
-        self._is_full = False
-        for fd in self._listening:
-            self._epoll.modify(fd, select.EPOLLIN)
 
     # --- clients speak ------------------------------------------------------------------------------------------------
 
@@ -496,11 +408,7 @@ class _Listener:
         if connection.closed:
             return
         del self._connections[connection.fd]
-        self._by_host[connection.host] -= 1
-        if not self._by_host[connection.host]:
-            del self._by_host[connection.host]
         self._ready.pop(connection, None)
         self._epoll.unregister(connection.fd)
         connection.close()
-        if self._is_full:
-            self._start_accepting()
+        self._gate.let_out(connection.host)
