@@ -5,7 +5,7 @@ hold, one list of what is committed, and one of who led and who was voted for. E
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from yakt.batch import LeaderChange, RecordBatch
 from yakt.errors import ViolationError
@@ -46,6 +46,10 @@ HIGHER_EPOCH = frozenset({"unattached", "follower"})
 """Where a higher epoch leads from anywhere; a candidate raises it by one, on its own."""
 
 
+RequestsOf: TypeAlias = Callable[[RecordBatch], Iterable[Request | None]]
+"""For each record of a batch, the request that wrote it, if one did."""
+
+
 class Subject(Protocol):
     """What the checker looks at of a node."""
 
@@ -71,9 +75,7 @@ class Subject(Protocol):
 class Checker:
     """The invariants S1 to S14, S18 and S19. Each method raises ViolationError, named after the check."""
 
-    def __init__(
-        self, subjects: dict[NodeId, Subject], requests_of: Callable[[RecordBatch], Iterable[Request]]
-    ) -> None:
+    def __init__(self, subjects: dict[NodeId, Subject], requests_of: RequestsOf) -> None:
         self.subjects = subjects
         self.majority = len(subjects) // 2 + 1
         self.leaders: dict[Epoch, NodeId] = {}
@@ -335,11 +337,14 @@ class Checker:
         self.committed[batch.end_offset] = (batch.leader_epoch, prefix)
         offset = batch.base_offset
         for request in self._requests_of(batch):
-            if request in self.requests:
+            if request is None:
+                pass
+            elif request in self.requests:
                 raise ViolationError(
                     "S16 ExactlyOnce", f"request {request} lies at {self.requests[request]} and at {offset}"
                 )
-            self.requests[request] = offset
+            else:
+                self.requests[request] = offset
             offset = Offset(offset + 1)
 
     def applied(self, node: Subject, offset: Offset, state: int) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from yakt.ids import NodeId, Offset
 from yakt.sim.history import History
-from yakt.sim.nodes import Answer, Node, Write
+from yakt.sim.host import Answer, Host, Write
 from yakt.sim.parameters import Parameters
 from yakt.sim.world import World
 
@@ -15,7 +15,7 @@ from yakt.sim.world import World
 class Client:
     """One operation at a time, for ever; `resting` ones begin none."""
 
-    def __init__(self, number: int, world: World, parameters: Parameters, nodes: list[Node], history: History) -> None:
+    def __init__(self, number: int, world: World, parameters: Parameters, nodes: list[Host], history: History) -> None:
         self.number = number
         self.world = world
         self.parameters = parameters
@@ -49,7 +49,7 @@ class Client:
             self.parameters.patience * (0.5 + self.world.random.random()), self._lose_patience, self._attempt
         )
 
-    def _choose(self) -> Node:
+    def _choose(self) -> Host:
         hint, self.hint = self.hint, None
         if hint is not None:
             for node in self.nodes:
@@ -71,27 +71,27 @@ class Client:
             self.hint = answer.leader_id
             self.world.after(self.parameters.delay * (1 + 20 * self.world.random.random()), self._try, operation)
 
-    def _ask(self, node: Node) -> None:
+    def _ask(self, node: Host) -> None:
         raise NotImplementedError
 
 
 class Writer(Client):
     """Makes requests numbered from 1; repeats each until it knows that it is done."""
 
-    def _choose(self) -> Node:
+    def _choose(self) -> Host:
         if self.hint is None and self.world.random.random() < 0.7:
             leading = [node for node in self.nodes if node.is_up and node.role == "leader"]
             if leading:
                 return leading[int(self.world.random.random() * len(leading))]
         return super()._choose()
 
-    def _ask(self, node: Node) -> None:
+    def _ask(self, node: Host) -> None:
         node.submit(Write((self.number, self.operation), self.begun, partial(self._hear, self.operation)))
 
 
 class Reader(Client):
     """Reads, linearizably, at any node. A read that was given up and asked anew is another read."""
 
-    def _ask(self, node: Node) -> None:
+    def _ask(self, node: Host) -> None:
         self.begun = self.history.begun()
         node.ask(self.begun, partial(self._hear, self.operation))

@@ -10,7 +10,7 @@ from functools import partial
 
 import attrs
 
-from yakt.sim.simulation import EVENTS, Outcome, simulate
+from yakt.sim.simulation import EVENTS, MODES, Outcome, simulate
 
 FAILED = 5
 """Exit status when a check found trouble."""
@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=int, choices=(1, 3, 5), help="voters (default: drawn from the seed)")
     parser.add_argument(
         "--events", type=_number, default=EVENTS, metavar="N", help=f"events before the healing (default: {EVENTS})"
+    )
+    parser.add_argument(
+        "--mode",
+        choices=sorted(MODES),
+        default="fast",
+        help="fast: the consensus core; full: driver, controller and image too (default: fast)",
     )
     parser.add_argument("--jobs", type=_number, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--trace", action="store_true", help="print the time line: when, who, what")
@@ -85,13 +91,13 @@ def _outcomes(arguments: argparse.Namespace) -> Iterator[Outcome]:
     first, count = arguments.seed, arguments.seeds
     seeds = iter(range(first, first + count)) if count else _from(first)
     if arguments.jobs > 1 and not arguments.trace:
-        work = partial(simulate, nodes=arguments.nodes, events=arguments.events)
+        work = partial(simulate, nodes=arguments.nodes, events=arguments.events, mode=arguments.mode)
         with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
             yield from pool.imap_unordered(work, seeds, chunksize=4)
         return
     tell = _print_line if arguments.trace else None
     for seed in seeds:
-        yield simulate(seed, nodes=arguments.nodes, events=arguments.events, tell=tell)
+        yield simulate(seed, nodes=arguments.nodes, events=arguments.events, tell=tell, mode=arguments.mode)
 
 
 def _from(seed: int) -> Iterator[int]:
@@ -109,7 +115,7 @@ def _say_failure(arguments: argparse.Namespace, outcome: Outcome) -> None:
         value = attrs.asdict(outcome)
         print(json.dumps({"failure": value}), flush=True)
     else:
-        print(f"FAILED {outcome.line(arguments.events)}", flush=True)
+        print(f"FAILED {outcome.line(arguments.events, arguments.mode)}", flush=True)
 
 
 def _note(text: str) -> None:

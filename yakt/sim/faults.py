@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from yakt.ids import NodeId
+from yakt.sim.host import Host
 from yakt.sim.network import Network, Way
-from yakt.sim.nodes import Node
 from yakt.sim.parameters import Parameters
 from yakt.sim.world import World
 
@@ -12,7 +12,7 @@ from yakt.sim.world import World
 class Faults:
     """Runs until `stop`; what is dead, paused or cut then stays so until someone mends it."""
 
-    def __init__(self, world: World, parameters: Parameters, nodes: dict[NodeId, Node], network: Network) -> None:
+    def __init__(self, world: World, parameters: Parameters, nodes: dict[NodeId, Host], network: Network) -> None:
         self.world = world
         self.parameters = parameters
         self.nodes = nodes
@@ -38,7 +38,7 @@ class Faults:
             node.dangers.handling = node.dangers.between = -1
             node.dies_leading = 0.0
 
-    def died(self, node: Node) -> None:
+    def died(self, node: Host) -> None:
         """A node is dead, for whatever reason: its links end, and it comes back in a while."""
         random = self.world.random
         # Mostly the kernel closes its connections at once; a machine that lost power closes nothing.
@@ -46,11 +46,11 @@ class Faults:
         self.network.gone(node.id, random.uniform(0.2, 2.0) if sudden else 0.0005)
         self.world.after(random.uniform(0.005, self.parameters.restart_max), self._restart, node)
 
-    def _restart(self, node: Node) -> None:
+    def _restart(self, node: Host) -> None:
         if not node.is_up and not self.stopped:
             self.revive(node)
 
-    def revive(self, node: Node) -> None:
+    def revive(self, node: Host) -> None:
         """Start a dead node."""
         if self.world.tell:
             self.world.tell(self.world.now, str(node.id), "starts")
@@ -58,7 +58,7 @@ class Faults:
         if not self.stopped:
             self.endanger(node)
 
-    def endanger(self, node: Node) -> None:
+    def endanger(self, node: Host) -> None:
         """Decide when the node dies next at a place that hurts."""
         parameters, random = self.parameters, self.world.random
         if parameters.crash_handling:
@@ -76,7 +76,7 @@ class Faults:
             fault()
             self._again(every, fault)
 
-    def _someone(self) -> Node | None:
+    def _someone(self) -> Host | None:
         up = [node for node in self.nodes.values() if node.is_up]
         return self.world.random.choice(up) if up else None
 
@@ -98,7 +98,7 @@ class Faults:
                 self.world.tell(self.world.now, str(node.id), f"is paused for {duration:.3f} s")
             self.world.after(duration, self._resume, node, node.life)
 
-    def _resume(self, node: Node, life: int) -> None:
+    def _resume(self, node: Host, life: int) -> None:
         if node.life == life and node.is_up and not self.stopped:
             node.resume()
 
@@ -113,7 +113,7 @@ class Faults:
             node.shut_down()
             self.world.after(random.random(), self._stopped, node, node.life)
 
-    def _stopped(self, node: Node, life: int) -> None:
+    def _stopped(self, node: Host, life: int) -> None:
         if node.life == life and not self.stopped:
             node.crash("at the end of an ordered stop")
 

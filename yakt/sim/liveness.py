@@ -18,7 +18,7 @@ from yakt.ids import NodeId
 from yakt.sim.network import Way
 
 if TYPE_CHECKING:
-    from yakt.sim.nodes import Node
+    from yakt.sim.host import Host
     from yakt.sim.simulation import Simulation
 
 LEADER_WITHIN = 10
@@ -73,7 +73,7 @@ def heal_and_wait(simulation: Simulation) -> None:
     late = 10 * timeout if parameters.spike else 0.0
     if parameters.slow_flush:
         late = max(late, parameters.slow_flush_max)
-    check = "L2 CoreMajorityProgress" if cut else "L1 Progress"
+    check = "L2 CoreMajorityProgress" if outsiders else "L1 Progress"
 
     _wait(simulation, late + 2 * LEADER_WITHIN * unit, lambda: _led(simulation, members), check, "no leader")
     goal = simulation.history.acknowledged + COMMITS
@@ -85,7 +85,7 @@ def heal_and_wait(simulation: Simulation) -> None:
             check,
             f"not {COMMITS} commits",
         )
-    if cut:
+    if outsiders:
         return
     for client in simulation.clients:
         client.resting = True
@@ -122,7 +122,7 @@ def _choose_core(simulation: Simulation) -> tuple[list[NodeId], frozenset[Way]]:
     return core, frozenset(cut)
 
 
-def _led(simulation: Simulation, members: list[Node]) -> bool:
+def _led(simulation: Simulation, members: list[Host]) -> bool:
     """Whether a majority of the voters follows one leader of the newest epoch among them."""
     epoch = max(node.epoch for node in members)
     leaders = [node.leader_id for node in members if node.epoch == epoch]
@@ -134,7 +134,7 @@ def _led(simulation: Simulation, members: list[Node]) -> bool:
 def _level(simulation: Simulation) -> bool:
     nodes = simulation.nodes.values()
     end = max(node.store.end_offset for node in nodes)
-    return all(node.is_up and node.machine.applied == end == node.store.durable_end for node in nodes)
+    return all(node.is_up and node.applied == end == node.store.durable_end for node in nodes)
 
 
 def _wait(simulation: Simulation, limit: float, done: Callable[[], bool], check: str, what: str) -> None:

@@ -1,17 +1,14 @@
-"""A simulated node: the product's own core, and around it what the node's driver does, on a simulated disk and clock.
+"""A simulated node of the fast mode: the product's own core, and around it what the node's driver does, kept small.
 
-A turn here is one event. The node can die anywhere: between two events, between two effects of one step, and at the
-places where it hurts most. What it knew dies with it, but for its Store.
+The driver itself, with controller and image, is what the full mode runs (`yakt.sim.driven`).
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
-from uuid import UUID
 
 import attrs
 
 from yakt.batch import LeaderChange, RecordBatch
-from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
+from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch
 from yakt.raft import invariants
 from yakt.raft.core import RaftCore
 from yakt.raft.effects import (
@@ -27,69 +24,17 @@ from yakt.raft.effects import (
     Truncate,
     WriteSnapshot,
 )
-from yakt.raft.events import (
-    Event,
-    Flushed,
-    LinkLost,
-    LinkOpened,
-    LogTrimmed,
-    PeerMet,
-    Proposed,
-    ReadAsked,
-    Received,
-    ShutdownAsked,
-    SnapshotTaken,
-    Source,
-    TimerFired,
-    TransferAsked,
-    Visitor,
-)
-from yakt.raft.log import LogState
-from yakt.raft.messages import (
-    FetchRequest,
-    FetchResponse,
-    FetchSnapshotResponse,
-    LogRange,
-    Message,
-    SnapshotRange,
-    VoteRequest,
-)
-from yakt.raft.quorum import Election as FoundElection
-from yakt.raft.quorum import RaftConfig
+from yakt.raft.events import Event, Flushed, LogTrimmed, Proposed, ReadAsked, SnapshotTaken, TimerFired, Visitor
+from yakt.raft.messages import FetchResponse, FetchSnapshotResponse, LogRange, SnapshotRange
 from yakt.sim import machine
-from yakt.sim.checker import Checker
-from yakt.sim.history import History
+from yakt.sim.host import Answer, Host, Reply, Write
 from yakt.sim.machine import Machine, Request
-from yakt.sim.network import Network
 from yakt.sim.parameters import Parameters
-from yakt.sim.store import Election, Snapshot, Store
+from yakt.sim.store import Election, Snapshot
 from yakt.sim.world import World
 
-CLUSTER_ID = "c2ltdWxhdGVkLWNsdXN0ZQ"
-NEVER = float("inf")
-INBOX_MAX = 2000
 BATCH_MAX = 100
 """Requests in one batch."""
-
-Reply: TypeAlias = Callable[["Answer"], None]
-
-
-@attrs.frozen
-class Answer:
-    """What a client hears: its write lies at `offset` or its read saw all below `end_offset`; else whom to ask."""
-
-    done: bool
-    offset: Offset = Offset(-1)
-    leader_id: NodeId | None = None
-
-
-@attrs.frozen
-class Write:
-    """A request that waits; `begun` is the largest offset acknowledged when its client first made it."""
-
-    request: Request
-    begun: Offset
-    reply: Reply
 
 
 @attrs.frozen
@@ -101,16 +46,8 @@ class Read:
     reply: Reply
 
 
-@attrs.define
-class Dangers:
-    """When this node is to die next: each counts down, so that a step needs no chance of its own."""
-
-    handling: int = -1
-    between: int = -1
-
-
-class Node:
-    """One voter, alive or dead. `store` outlives its lives; everything else is begun anew by `start`."""
+class Node(Host):
+    """A voter with a state machine that is small enough to be obviously right."""
 
     def __init__(
         self,
@@ -118,31 +55,9 @@ class Node:
         world: World,
         parameters: Parameters,
         voters: tuple[NodeId, ...],
-        died: Callable[["Node"], None],
+        died: Callable[[Host], None],
     ) -> None:
-        """`died(node)` is called when the node has crashed, wherever that was."""
-        self.id = node_id
-        self.world = world
-        self.parameters = parameters
-        self.voters = voters
-        self.died = died
-        self.key = ReplicaKey(node_id, Uuid(UUID(int=0x4000_8000 << 64 | node_id).bytes))
-        self.store = Store()
-        self.life = 0
-        self.core: RaftCore | None = None
-        self.dangers = Dangers()
-        self.dies_leading = 0.0
-        """How likely it dies on becoming leader."""
-        self.checker: Checker
-        self.history: History
-        self.network: Network
-        self.rate = 1.0
-        self.clock_start = 0.0
-        self.paused = False
-        self.stopping = False
-        """An ordered stop has begun: its core will not stand for election in this life."""
-        self.slow_disk = False
-        self.steps = 0
+        super().__init__(node_id, world, parameters, voters, died)
         self._do: dict[type[Effect], Callable[[Effect], None]] = {
             Send: self._send,  # type: ignore[dict-item]
             Append: self._append,  # type: ignore[dict-item]
@@ -156,40 +71,11 @@ class Node:
             InstallSnapshot: self._install_snapshot,  # type: ignore[dict-item]
         }
 
-    # What others see
-
     @property
-    def is_up(self) -> bool:
-        return self.core is not None
+    def applied(self) -> Offset:
+        return self.machine.applied
 
-    @property
-    def can_talk(self) -> bool:
-        return self.core is not None and not self.paused
-
-    @property
-    def role(self) -> str:
-        assert self.core is not None
-        return self.core.role_name
-
-    @property
-    def epoch(self) -> Epoch:
-        assert self.core is not None
-        return self.core.epoch
-
-    @property
-    def leader_id(self) -> NodeId | None:
-        assert self.core is not None
-        return self.core.leader_id
-
-    # Life and death
-
-    def start(self) -> None:
-        """Come up with what the disk holds."""
-        assert self.core is None
-        self.life += 1
-        self.paused = self.stopping = False
-        self.votes_asked: dict[tuple[Source, int], VoteRequest] = {}
-        self._inbox: list[tuple[Callable[..., None], tuple[object, ...]]] = []
+    def boot(self) -> None:
         self._queue: list[Write] = []
         self._pending: list[tuple[Offset, Epoch, Write]] = []
         self._open: dict[int, int] = {}
@@ -199,129 +85,30 @@ class Node:
         self._reads: list[Read] = []
         self._confirmed: list[tuple[int, Offset]] = []
         self._ticket = 0
-        self._timer = NEVER
-        self._installed: OffsetAndEpoch | None = None
         store = self.store
         newest = max(store.snapshots, default=None, key=lambda each: each.offset)
         self.machine = Machine(store.snapshots[newest].data if newest is not None else None)
         self._snapshot_end = self.high_watermark = self.machine.applied
         self.checker.log_started(self)
-        election = store.election
-        self.core = RaftCore(
-            me=self.key,
-            voters=self.voters,
-            config=RaftConfig(
-                election_timeout=self.parameters.election_timeout,
-                fetch_timeout=self.parameters.fetch_timeout,
-                snapshot_chunk_bytes=self.parameters.chunk,
-            ),
-            election=FoundElection(election.epoch, election.leader_id, election.voted),
-            log=LogState(
-                store.start_offset,
-                store.end_offset,
-                tuple(OffsetAndEpoch(*start) for start in store.epoch_starts),
-                tuple((snapshot_id, len(snapshot.data)) for snapshot_id, snapshot in sorted(store.snapshots.items())),
-            ),
-            directories=dict(store.directories),
-            random=self.world.random.random,
-            seal_control=machine.seal_control,
-            cluster_id=CLUSTER_ID,
-        )
+        self.core = self.make_core(RaftCore, machine.seal_control)
         effects = self.core.start(self.now())
         self.checker.started(self)
         self._turn(effects)
-        if self.core is not None:
-            self.network.came(self.id)
 
-    def crash(self, why: str) -> None:
-        """Die on the spot."""
-        if self.core is None:
-            return
-        self.core = None
-        lost = self.store.crash(self.world.random, lose_unsynced=self.parameters.lose_unsynced)
-        if self.world.tell:
-            self.world.tell(
-                self.world.now, str(self.id), f"crashes {why}; {lost} batches were not flushed and are lost"
-            )
-        self.died(self)
+    def deadline(self) -> Instant:
+        assert self.core is not None
+        return self.core.deadline
 
-    def pause(self) -> None:
-        """Stop as by SIGSTOP: the clock goes on, and what comes in waits."""
-        self.paused = self.core is not None
-
-    def resume(self) -> None:
-        """Go on, first with what came in meanwhile."""
-        if not self.paused:
-            return
-        self.paused = False
-        waiting, self._inbox = self._inbox, []
-        life = self.life
-        for action, arguments in waiting:
-            if self.core is not None and self.life == life:
-                action(*arguments)
-        if self.core is not None and self.life == life:
-            self._timer = NEVER
-            self._set_timer()
-
-    def now(self) -> Instant:
-        """What this node's own monotonic clock shows."""
-        return Instant(self.clock_start + self.rate * self.world.now)
-
-    # What reaches it
-
-    def _awake(self, action: Callable[..., None], *arguments: object) -> bool:
-        """Whether to go on now; if paused, `action` is put off."""
-        if self.paused and len(self._inbox) < INBOX_MAX:
-            self._inbox.append((action, arguments))
-        return self.core is not None and not self.paused
-
-    def hear(self, source: NodeId, message: Message, correlation: int) -> None:
-        """A message has arrived from a peer."""
-        if not self._awake(self.hear, source, message, correlation):
-            return
-        if type(message) is VoteRequest:
-            if len(self.votes_asked) > 100:
-                self.votes_asked.clear()
-            self.votes_asked[source, correlation] = message
-        self.take(Received(source, message, correlation))
-        if self.dangers.handling >= 0 and (type(message) is VoteRequest or type(message) is FetchRequest):
-            self.dangers.handling -= 1
-            if self.dangers.handling < 0:
-                self.crash("having handled a message")
-
-    def visit(self, visitor: Visitor, message: Message, correlation: int) -> None:
-        """A visitor's message has arrived."""
-        if self._awake(self.visit, visitor, message, correlation):
-            self.take(Received(visitor, message, correlation))
-
-    def meet(self, peer: ReplicaKey) -> bool:
-        self.take(PeerMet(peer))
-        return self.core is not None and self.core.counts(peer)
-
-    def link_opened(self, peer: NodeId, counts_us: bool) -> None:
-        if self._awake(self.link_opened, peer, counts_us):
-            self.take(LinkOpened(peer, counts_us))
-
-    def link_lost(self, peer: Source) -> None:
-        if self._awake(self.link_lost, peer):
-            self.take(LinkLost(peer))
-
-    def shut_down(self) -> None:
-        """Begin an ordered stop."""
-        if self._awake(self.shut_down):
-            self.stopping = True
-            self.take(ShutdownAsked())
-
-    def transfer(self, to: NodeId | None) -> None:
-        """Ask it to hand over the leadership."""
-        if self._awake(self.transfer, to):
-            self.take(TransferAsked(to))
+    def ring(self, now: Instant) -> None:
+        assert self.core is not None
+        self.say("<- TimerFired()")
+        self._turn(self.core.step(now, TimerFired()))
 
     def submit(self, write: Write) -> None:
         """A client's write."""
         if self.core is None:
             return
-        if not self._awake(self.submit, write):
+        if not self.awake(self.submit, write):
             return
         if self.core.role_name != "leader":
             write.reply(Answer(False, leader_id=self.core.leader_id))
@@ -331,7 +118,7 @@ class Node:
 
     def ask(self, begun: Offset, reply: Reply) -> None:
         """A client's linearizable read."""
-        if self._awake(self.ask, begun, reply):
+        if self.awake(self.ask, begun, reply):
             self._ticket += 1
             self._reads.append(Read(self._ticket, begun, reply))
             self.take(ReadAsked(self._ticket))
@@ -343,7 +130,7 @@ class Node:
         if self.core is None:
             return
         if self.world.tell:
-            self.world.tell(self.world.now, str(self.id), f"<- {event}")
+            self.say(f"<- {event}")
         self._turn(self.core.step(self.now(), event))
 
     def _turn(self, effects: list[Effect]) -> None:
@@ -355,12 +142,7 @@ class Node:
         core = self.core
         assert core is not None
         self.steps += 1
-        dangers = self.dangers
-        cut = -1
-        if dangers.between >= 0 and len(effects) > 1:
-            dangers.between -= 1
-            if dangers.between < 0:
-                cut = int(self.world.random.random() * len(effects))
+        cut = self.dies_between(len(effects))
         for index, effect in enumerate(effects):
             if index == cut:
                 self.crash("between two effects")
@@ -389,7 +171,7 @@ class Node:
             self._apply()
         if self._confirmed:
             self._answer_reads()
-        self._set_timer()
+        self.set_timer()
 
     def _propose(self) -> None:
         core = self.core
@@ -434,41 +216,15 @@ class Node:
         """Begin the turn's flush; whether it is done already."""
         if not self.store.begin_flush():
             return False
-        parameters, random = self.parameters, self.world.random
-        duration = parameters.flush * (0.5 + random.random())
-        if self.slow_disk or (parameters.slow_flush and random.random() < parameters.slow_flush):
-            duration = random.random() * parameters.slow_flush_max
+        duration = self.flush_duration()
         if duration == 0.0:
             return True
         self.world.after(duration, self._flushed, self.life)
         return False
 
     def _flushed(self, life: int) -> None:
-        if life == self.life and self._awake(self._flushed, life):
+        if life == self.life and self.awake(self._flushed, life):
             self.take(Flushed(self.store.finish_flush()))
-
-    def _set_timer(self) -> None:
-        core = self.core
-        assert core is not None
-        due = core.deadline
-        when = (due - self.clock_start) / self.rate
-        if when < self._timer:
-            self._timer = when
-            if when != NEVER:
-                self.world.at(when, self._timer_due, self.life, when)
-
-    def _timer_due(self, life: int, when: float) -> None:
-        if life != self.life or when != self._timer or self.core is None or self.paused:
-            return
-        self._timer = NEVER
-        # The clock may show a hair less than what it was asked to wait for: rounding, not time.
-        if self.core.deadline <= self.now() + 1e-9:
-            now = Instant(max(self.now(), self.core.deadline))
-            if self.world.tell:
-                self.world.tell(self.world.now, str(self.id), "<- TimerFired()")
-            self._turn(self.core.step(now, TimerFired()))
-        else:
-            self._set_timer()
 
     # Effects
 
@@ -484,14 +240,8 @@ class Node:
             if type(data) is SnapshotRange:
                 snapshot = self.store.snapshots[data.snapshot_id].data
                 message = attrs.evolve(message, data=snapshot[data.position : data.position + data.max_bytes])
-        if isinstance(effect.to, Visitor):
-            self.answer_visitor(effect.to, message, effect.correlation)
-        else:
-            self.network.send(self.id, effect.to, message, effect.correlation)
-
-    def answer_visitor(self, visitor: Visitor, message: Message, correlation: int) -> None:
-        """Replaced where there are visitors."""
-        raise NotImplementedError
+        assert not isinstance(effect.to, Visitor)
+        self.network.send(self.id, effect.to, message, effect.correlation)
 
     def _read(self, wanted: LogRange) -> list[RecordBatch]:
         batches_max = self.parameters.fetch_batches
@@ -583,7 +333,7 @@ class Node:
 
     def _acknowledge(self, write: Write, offset: Offset) -> None:
         if self.world.tell:
-            self.world.tell(self.world.now, str(self.id), f"acknowledges {write.request} at {offset}")
+            self.say(f"acknowledges {write.request} at {offset}")
         self.history.written(write.request, offset, write.begun)
         write.reply(Answer(True, offset))
 

@@ -1,17 +1,18 @@
 """One run: a world built from a seed, a time of trouble, a time of healing, and what came out of it."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from yakt.errors import ViolationError
 from yakt.ids import NodeId
-from yakt.sim import liveness, machine
-from yakt.sim.checker import Checker
+from yakt.sim import driven, liveness, machine
+from yakt.sim.checker import Checker, RequestsOf
 from yakt.sim.clients import Client, Reader, Writer
 from yakt.sim.faults import Faults
 from yakt.sim.history import History
+from yakt.sim.host import Host
 from yakt.sim.network import Network
 from yakt.sim.nodes import Node
 from yakt.sim.parameters import Parameters, draw
@@ -19,6 +20,12 @@ from yakt.sim.world import World
 
 EVENTS = 3000
 """How long the time of trouble lasts, if nobody says."""
+MODES: Mapping[str, tuple[type[Host], RequestsOf]] = {
+    "fast": (Node, machine.requests_of),
+    "full": (driven.DrivenNode, driven.requests_of),
+}
+"""What runs on the nodes, and how requests are found in its batches. fast: the core, and a state machine of a few lines
+around it. full: the driver, the controller and the image too, as in a real node."""
 CRASH = "crash"
 """The "check" of a failure that no check named: an assertion of the product, or any other exception."""
 
@@ -42,9 +49,9 @@ class Outcome:
     """The check that failed, CRASH, or None."""
     message: str = ""
 
-    def line(self, events: int) -> str:
+    def line(self, events: int, mode: str) -> str:
         """Seed, parameters, and how to see it again."""
-        how = f"yakt sim --seed {self.seed} --nodes {self.parameters.nodes} --events {events} --trace"
+        how = f"yakt sim --mode {mode} --seed {self.seed} --nodes {self.parameters.nodes} --events {events} --trace"
         return f"seed {self.seed}: {self.message} | {self.parameters.line()} | replay: {how}"
 
 
@@ -52,14 +59,21 @@ class Simulation:
     """A cluster with its clients, its troubles and its checks."""
 
     def __init__(
-        self, seed: int, parameters: Parameters, tell: Callable[[float, str, str], None] | None = None
+        self,
+        seed: int,
+        parameters: Parameters,
+        tell: Callable[[float, str, str], None] | None = None,
+        mode: str = "fast",
     ) -> None:
         self.seed = seed
         self.parameters = parameters
         self.world = World(seed, tell)
         ids = tuple(NodeId(number) for number in range(1, parameters.nodes + 1))
-        self.nodes = {each: Node(each, self.world, parameters, ids, self._died) for each in ids}
-        self.checker = Checker(dict(self.nodes), machine.requests_of)
+        node_class, requests_of = MODES[mode]
+        self.nodes: dict[NodeId, Host] = {
+            each: node_class(each, self.world, parameters, ids, self._died) for each in ids
+        }
+        self.checker = Checker(dict(self.nodes), requests_of)
         self.history = History(self.checker)
         self.network = Network(self.world, parameters, dict(self.nodes))
         self.faults = Faults(self.world, parameters, self.nodes, self.network)
@@ -73,7 +87,7 @@ class Simulation:
             node.rate = 1 + self.world.random.uniform(-parameters.clock_skew, parameters.clock_skew)
             node.clock_start = self.world.random.uniform(0, 1000)
 
-    def _died(self, node: Node) -> None:
+    def _died(self, node: Host) -> None:
         self.faults.died(node)
 
     def start(self) -> None:
@@ -117,10 +131,11 @@ def simulate(
     events: int = EVENTS,
     parameters: Parameters | None = None,
     tell: Callable[[float, str, str], None] | None = None,
+    mode: str = "fast",
 ) -> Outcome:
     """Run one seed: `events` events of trouble, then healing. Never raises for what the product does wrong."""
     drawn = parameters or draw(seed, nodes)
-    simulation = Simulation(seed, drawn, tell)
+    simulation = Simulation(seed, drawn, tell, mode)
     check, message = None, ""
     try:
         simulation.start()
