@@ -55,7 +55,7 @@ class Decided(msgspec.Struct, gc=False):
     there is still this one. `wrote`: it appended records."""
 
     result: Result
-    end_offset: Offset
+    end_offset: int
     wrote: bool
 
 
@@ -119,14 +119,14 @@ class ActiveController:
 
     def submit(self, asked: Asked, now: Instant, now_ms: int) -> Decided:
         """Decide one command on the latest state. Never raises for what a client did: a refusal is a result."""
-        command, options = asked.command, asked.options
+        command, options, origin = asked.command, asked.options, asked.origin
         stamp = self._stamp
         stamp.now, stamp.now_ms = now, now_ms
         try:
             crc = 0
-            if asked.origin.request:
+            if origin.request:
                 crc = command_crc(command)
-                first = self._first_answer(asked.origin, crc)
+                first = self._first_answer(origin, crc)
                 if first is not None:
                     return first
             if options.if_offset is not None:
@@ -134,7 +134,7 @@ class ActiveController:
             decision = decide(self.delta, command, stamp)  # type: ignore[arg-type]
             if options.check:
                 return self._checked(decision)
-            return self._append(decision, asked.origin, crc)
+            return self._append(decision, origin, crc)
         except RefusedError as refusal:
             return Decided(refusal, self.end_offset, False)
 
@@ -155,7 +155,10 @@ class ActiveController:
         end_offset = stamp.next_offset
         if decision.then is not None:
             decision.then(end_offset - 1)
-        return Decided(Answer({"offset": end_offset - 1, **pairs}), Offset(end_offset), end_offset != base_offset)
+        told: Pairs = {"offset": end_offset - 1}
+        if pairs:
+            told.update(pairs)
+        return Decided(Answer(told), end_offset, end_offset != base_offset)
 
     def _write(self, records: Sequence[Record], mark: "_Mark | None") -> None:
         """Encode once, replay strictly on the delta, and put it into the turn; all or nothing.
@@ -173,11 +176,11 @@ class ActiveController:
                 values = [plain[:-1] + mark.section]
             else:
                 values = [codec.encode(with_origin(first, mark.origin))]
-            size = len(values[0]) + RECORD_OVERHEAD
-            if len(records) > 1:
-                if len(records) > RECORDS_MAX:
+            count, size = len(records), len(values[0]) + RECORD_OVERHEAD
+            if count > 1:
+                if count > RECORDS_MAX:
                     raise refusals.policy_violation(
-                        f"{len(records)} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
+                        f"{count} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
                     )
                 values += map(codec.encode, records[1:])
                 size = sum(map(len, values)) + RECORD_OVERHEAD * len(values)
@@ -187,13 +190,13 @@ class ActiveController:
         except (ReplayError, CodecError) as exc:
             raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
         turn = self._turn
-        if not turn or len(turn[-1]) + len(values) > RECORDS_MAX or self._batch_size + size > BATCH_SIZE_MAX:
+        if not turn or len(turn[-1]) + count > RECORDS_MAX or self._batch_size + size > BATCH_SIZE_MAX:
             turn.append(values)
             self._batch_size = BATCH_OVERHEAD + size
         else:
             turn[-1] += values
             self._batch_size += size
-        stamp.next_offset += len(values)
+        stamp.next_offset += count
         self._wrote_at = stamp.now
 
     def _texts_of(self, origin: commands.Origin) -> tuple[str, str, str, str, str]:

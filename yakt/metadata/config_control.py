@@ -76,16 +76,10 @@ def set_configs(state: State, command: SetConfigs, stamp: Stamp) -> Decision:
         config_keys.check_topic({**{old.key: old.value for old in row}, **dict(values)})
     else:
         _check_unknown(row, values)
-    records: list[Record] = [
-        ConfigRecord(resource_type, name, key, value)
-        for key, value in values
-        if resource_type == BROKER_CONFIG or not _is_set(row, key, value)
-    ]
-    return Decision(records, {})
-
-
-def _is_set(row: ConfigsRow, key: str, value: str) -> bool:
-    return any(old.key == key and old.value == value for old in row)
+    if row and resource_type != BROKER_CONFIG:
+        set_already = [(old.key, old.value) for old in row]
+        values = tuple([pair for pair in values if pair not in set_already])
+    return Decision([ConfigRecord(resource_type, name, key, value) for key, value in values], {})
 
 
 def _check_unknown(row: ConfigsRow, values: tuple[tuple[str, str], ...]) -> None:

@@ -203,7 +203,8 @@ def check_value(keys: Mapping[str, ConfigKey], noun: str, name: str, value: str)
     if wrong is not None:
         shown = value if len(value) <= 100 else value[:100] + "…"
         raise refusals.invalid_config(name, f"{noun} config {name}: {shown!r} {wrong}")
-    check_size(name, value)
+    if len(value) > VALUE_SIZE_MAX // 4:
+        check_size(name, value)
 
 
 def check_size(name: str, value: str) -> None:
