@@ -76,7 +76,7 @@ def refused(line: str) -> str:
         ("PRODUCER LIST", c.ListProducers()),
         ("PRODUCER SHOW 9", c.ShowProducer(9)),
         ("PRODUCER DELETE 9", c.DeleteProducer(9)),
-        ("FETCH since=7 limit=2 wait=50 broker=1 epoch=3", c.FetchChanges(7, 2, 50, 1, 3)),
+        ("FETCH since=7 limit=2 wait=0 broker=1 epoch=3", c.FetchChanges(7, 2, 0, 1, 3)),
         ("FETCH", c.FetchChanges(None)),
         ("VIEW since=7", c.FetchChanges(7, view=True)),
         ("LOG from=3 limit=10", c.ReadLog(3, 10)),
@@ -126,6 +126,11 @@ def test_shared_options() -> None:
     assert asked("TOPIC LIST read=local min=4 at=5 timeout=0").options == c.Options(
         timeout_ms=0, read="local", min_offset=4, at_offset=5
     )
+
+
+def test_what_waits_by_intent_has_that_time_on_top() -> None:
+    assert asked("FETCH since=7 wait=60000").options == c.Options(timeout_ms=65000)
+    assert asked("FETCH since=7 wait=60000 timeout=9").options == c.Options(timeout_ms=9)
 
 
 @pytest.mark.parametrize(

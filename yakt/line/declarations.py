@@ -155,7 +155,7 @@ _CHANGES = (
         options=(
             Option(key="since", type=_OFFSET, text="the next= of the last answer; everything"),
             LIMIT,
-            Option(key="wait", type=_MILLISECONDS, text="wait so long for a change, ms", field="wait_ms"),
+            Option(key="wait", type=_MILLISECONDS, text="wait so long for a change, ms", field="wait_ms", waits=True),
             Option(key="broker", type=_ID, text="make it this broker's heartbeat too"),
             Option(key="epoch", type=Integer(-1), text="its broker epoch; the registered one"),
         ),
@@ -172,7 +172,7 @@ _CHANGES = (
         options=(
             Option(key="since", type=_OFFSET, text="the next= of the last answer; everything"),
             LIMIT,
-            Option(key="wait", type=_MILLISECONDS, text="wait so long for a change, ms", field="wait_ms"),
+            Option(key="wait", type=_MILLISECONDS, text="wait so long for a change, ms", field="wait_ms", waits=True),
         ),
         rows=("broker", "topic", "partition"),
         reply=("next", "high_watermark"),

@@ -176,6 +176,9 @@ def _understand(words: Words, line: bytes, origin: Origin) -> Asked | Connection
             shared[option.field or key] = read
         else:
             fields[option.field or key] = read
+            if option.waits and "timeout" not in words.pairs:
+                assert isinstance(read, int)
+                shared["timeout_ms"] = DEFAULT_OPTIONS.timeout_ms + read
     if spec.free is not None:
         if spec.free.required and not free:
             raise _bad_argument(spec, "KEY", f"{spec.name} needs at least one KEY=VALUE")

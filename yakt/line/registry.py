@@ -31,13 +31,17 @@ class Argument:
 
 @attrs.frozen(kw_only=True)
 class Option:
-    """An argument by `key=`. `field` is the name of the command's field, if not the key's own."""
+    """An argument by `key=`. `field` is the name of the command's field, if not the key's own.
+
+    `waits`: it is a time in ms that the answer takes by intent, on top of what `timeout=` is if left out.
+    """
 
     key: str
     type: ArgumentType
     text: str
     field: str | None = None
     required: bool = False
+    waits: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -9,7 +9,7 @@ import msgspec
 
 from yakt.errors import NotLeaderError, RefusedError, RemoteProtocolError
 from yakt.ids import NodeId
-from yakt.line.words import KEY, REPLY_LINE_SIZE_MAX, TAG, decode, json_value
+from yakt.line.words import KEY, REPLY_DIGITS_MAX, REPLY_LINE_SIZE_MAX, TAG, decode, json_value
 from yakt.metadata.commands import Answer, Pairs, Result, Row, Value
 
 Form: TypeAlias = Literal["kv", "json"]
@@ -200,7 +200,7 @@ def _parse_pairs(text: str) -> Pairs:
             raise RefusedError("BAD_SYNTAX", f"key= is needed at {text[position : position + 16]!r}")
         position = key.end() + 1
         if position < len(text) and text[position] in '"[{':
-            value, position = json_value(text, position)
+            value, position = json_value(text, position, lenient=True)
         else:
             bare = _BARE.match(text, position)
             word = bare.group() if bare else ""
@@ -221,8 +221,8 @@ def _literal(word: str) -> Value:
             return None
     if not _NUMBER.fullmatch(word):
         return word
-    if len(word) > 19 and word.lstrip("-").isdigit() and len(word.lstrip("-")) > 19:
-        raise RefusedError("BAD_SYNTAX", "an integer has at most 19 digits")
+    if len(word) > REPLY_DIGITS_MAX:
+        raise RefusedError("BAD_SYNTAX", f"a number has at most {REPLY_DIGITS_MAX} characters")
     return int(word) if word.lstrip("-").isdigit() else float(word)
 
 

@@ -14,6 +14,8 @@ LINE_SIZE_MAX = 64 * 1024
 REPLY_LINE_SIZE_MAX = 1024 * 1024
 JSON_DEPTH_MAX = 32
 INTEGER_DIGITS_MAX = 19
+REPLY_DIGITS_MAX = 40
+"""Digits of an integer that a client takes from a server: unsigned numbers of 64 bits have 20."""
 
 TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
@@ -131,11 +133,14 @@ def _value(text: str, position: int) -> tuple[Value, int]:
     return bare.group(), bare.end()
 
 
-def json_value(text: str, position: int) -> tuple[Value, int]:
-    """The JSON value that starts here, and where it ends. Raises RefusedError BAD_SYNTAX."""
+def json_value(text: str, position: int, *, lenient: bool = False) -> tuple[Value, int]:
+    """The JSON value that starts here, and where it ends. Raises RefusedError BAD_SYNTAX.
+
+    `lenient`: integers may be longer than a request's, for who reads what a server says.
+    """
     _check_depth(text, position)
     try:
-        value, end = _JSON.raw_decode(text, position)
+        value, end = (_LENIENT_JSON if lenient else _JSON).raw_decode(text, position)
     except json.JSONDecodeError as exc:
         raise _json_error(exc, position) from None
     except _JsonLimitError as exc:
@@ -174,9 +179,9 @@ class _JsonLimitError(ValueError):
     """Good JSON that goes past a limit of ours."""
 
 
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > INTEGER_DIGITS_MAX:
-        raise _JsonLimitError(f"an integer has at most {INTEGER_DIGITS_MAX} digits")
+def _integer(digits: str, digits_max: int) -> int:
+    if len(digits.lstrip("-")) > digits_max:
+        raise _JsonLimitError(f"an integer has at most {digits_max} digits")
     return int(digits)
 
 
@@ -201,9 +206,13 @@ def _object(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
 class _Decoder(json.JSONDecoder):
     """JSON as the grammar has it: bounded numbers, no NaN, no key twice, no half of a surrogate pair."""
 
-    def __init__(self) -> None:
+    def __init__(self, digits_max: int) -> None:
         super().__init__(
-            parse_int=_integer, parse_float=_number, parse_constant=_constant, object_pairs_hook=_object, strict=True
+            parse_int=lambda digits: _integer(digits, digits_max),
+            parse_float=_number,
+            parse_constant=_constant,
+            object_pairs_hook=_object,
+            strict=True,
         )
 
     def raw_decode(self, s: str, idx: int = 0) -> tuple[Value, int]:
@@ -226,4 +235,5 @@ def _is_text(value: Value) -> bool:
             return True
 
 
-_JSON = _Decoder()
+_JSON = _Decoder(INTEGER_DIGITS_MAX)
+_LENIENT_JSON = _Decoder(REPLY_DIGITS_MAX)
