@@ -100,7 +100,7 @@ def test_a_line_never_passes_the_limit(form: Form) -> None:
 
 def test_unsigned_numbers_of_64_bits_are_read() -> None:
     pairs = {"hash": 2**64 - 1, "fields": {"hash": 2**64 - 1}}
-    assert parse_result(format_result(Answer(pairs))) == Answer(pairs)  # type: ignore[arg-type]
+    assert parse_result(format_result(Answer(pairs, []))) == Answer(pairs, [])  # type: ignore[arg-type]
 
 
 def test_golden_event() -> None:
