@@ -103,10 +103,30 @@ class DeleteTopic(msgspec.Struct, frozen=True, gc=False):
 
 
 class AddPartitions(msgspec.Struct, frozen=True, gc=False):
-    """PARTITION ADD: `count` is the new total."""
+    """PARTITION ADD: `count` is the new total. `assignment`: replicas of each partition that is added."""
 
     topic: str
     count: int
+    assignment: tuple[tuple[int, ...], ...] | None = None
+
+
+class IsrChange(msgspec.Struct, frozen=True, gc=False):
+    """What a leader wants of one of its partitions. `isr`: broker ids and their epochs, -1 where one is not checked."""
+
+    topic_id: Uuid
+    partition: int
+    leader_epoch: int
+    partition_epoch: int
+    isr: tuple[tuple[int, int], ...]
+    recovery: int = 0
+
+
+class AlterPartitions(msgspec.Struct, frozen=True, gc=False):
+    """A broker's AlterPartition (KIP-497). Answered with one mapping for each change in `partitions`, in order."""
+
+    broker: int
+    epoch: int
+    changes: tuple[IsrChange, ...]
 
 
 class SetConfigs(msgspec.Struct, frozen=True, gc=False):
@@ -117,6 +137,22 @@ class SetConfigs(msgspec.Struct, frozen=True, gc=False):
 class DeleteConfigs(msgspec.Struct, frozen=True, gc=False):
     entity: Entity
     keys: tuple[str, ...]
+
+
+class ConfigChange(msgspec.Struct, frozen=True, gc=False):
+    """One key's. `operation`: set, delete, append or subtract; the last two for values that are lists."""
+
+    key: str
+    operation: str
+    value: str = ""
+
+
+class AlterConfigs(msgspec.Struct, frozen=True, gc=False):
+    """Kafka's IncrementalAlterConfigs of one resource, all or nothing; `replace`: AlterConfigs, the whole set anew."""
+
+    entity: Entity
+    changes: tuple[ConfigChange, ...]
+    replace: bool = False
 
 
 class AllocateProducerIds(msgspec.Struct, frozen=True, gc=False):
@@ -143,6 +179,8 @@ Command: TypeAlias = (
     | CreateTopic
     | DeleteTopic
     | AddPartitions
+    | AlterPartitions
+    | AlterConfigs
     | RegisterBroker
     | RegisterKafkaBroker
     | ChangeBroker

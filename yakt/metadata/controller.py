@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from yakt.metadata import broker_control, config_control, producer_control, refusals, topic_control
+from yakt.metadata import (
+    broker_control,
+    config_alteration,
+    config_control,
+    partition_control,
+    producer_control,
+    refusals,
+    topic_control,
+)
 from yakt.metadata import commands as c
 from yakt.metadata.decision import Decision, Stamp
 from yakt.metadata.state import State
@@ -17,6 +25,8 @@ DECIDE: dict[type, Decide] = {
     c.CreateTopic: topic_control.create,
     c.DeleteTopic: topic_control.delete,
     c.AddPartitions: topic_control.add_partitions,
+    c.AlterPartitions: partition_control.alter,
+    c.AlterConfigs: config_alteration.alter,
     c.RegisterBroker: broker_control.register,
     c.RegisterKafkaBroker: broker_control.register_kafka,
     c.ChangeBroker: broker_control.change,
@@ -38,7 +48,7 @@ def check_unchanged(state: State, command: c.Command, if_offset: int) -> None:
     changed: int | None = None
     what = ""
     match command:
-        case c.SetConfigs(entity=entity) | c.DeleteConfigs(entity=entity):
+        case c.SetConfigs(entity=entity) | c.DeleteConfigs(entity=entity) | c.AlterConfigs(entity=entity):
             what = f"{entity.kind}/{entity.name}"
             changed = state.configs.changed_offset(config_control.resource_of(entity))
         case c.CreateTopic(name=name) | c.DeleteTopic(name=name) | c.AddPartitions(topic=name):

@@ -176,7 +176,15 @@ def add_partitions(state: State, command: AddPartitions, stamp: Stamp) -> Decisi
     added = command.count - row.partitions
     _check_count(added)
     replication = row.replication or stamp.settings.default_replication
-    placed = place(usable_brokers(state), added, replication, stamp.random)
+    if command.assignment is None:
+        placed = place(usable_brokers(state), added, replication, stamp.random)
+    else:
+        placed = list(command.assignment)
+        if len(placed) != added:
+            raise refusals.invalid_assignment(f"replicas are given for {len(placed)} partitions, {added} are added")
+        if any(len(replicas) != replication for replicas in placed):
+            raise refusals.invalid_assignment(f"topic {row.name} has {replication} replicas a partition")
+        check_assignment(state, command.assignment)
     return Decision(
         [_partition(state, row.id, number, replicas) for number, replicas in enumerate(placed, row.partitions)], {}
     )
