@@ -1,5 +1,6 @@
 """Replies and events as text, both ways: what a server says and what a client reads; in `kv` or `json` form."""
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,23 @@ _NUMBERLIKE = re.compile(
 _LITERALS = frozenset({"true", "false", "null", "none", "nan", "inf", "infinity"})
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _SEPARATORS = (",", ":")
+NAME_SIZE_MAX = 64
+
+
+def _format_text(value: str) -> str:
+    if len(value) > 8 and value.isalnum() and value[0].isalpha():
+        return value  # as many are; this is quicker than what follows
+    if _PLAIN.fullmatch(value) or (_BARE.fullmatch(value) and value.isprintable()):
+        if value[0] in "+-.0123456789":
+            if not _NUMBERLIKE.fullmatch(value):
+                return value
+        elif len(value) > 8 or value.lower() not in _LITERALS:
+            return value
+    return json.dumps(value, ensure_ascii=not value.replace("\n", "").isprintable())
+
+
+_format_name = functools.lru_cache(4096)(_format_text)
+"""For the short ones, which come again."""
 
 
 def format_value(value: Value) -> str:
@@ -33,15 +51,7 @@ def format_value(value: Value) -> str:
     if type(value) is int:
         return str(value)
     if isinstance(value, str):
-        if len(value) > 8 and value.isalnum() and value[0].isalpha():
-            return value  # as many are; this is quicker than what follows
-        if _PLAIN.fullmatch(value) or (_BARE.fullmatch(value) and value.isprintable()):
-            if value[0] in "+-.0123456789":
-                if not _NUMBERLIKE.fullmatch(value):
-                    return value
-            elif len(value) > 8 or value.lower() not in _LITERALS:
-                return value
-        return json.dumps(value, ensure_ascii=not value.replace("\n", "").isprintable())
+        return _format_name(value) if len(value) <= NAME_SIZE_MAX else _format_text(value)
     if value is True:
         return "true"
     if value is False:
@@ -60,7 +70,10 @@ def _json(value: object) -> str:
 
 
 def _words(pairs: Pairs) -> str:
-    return "".join([f" {key}={format_value(value)}" for key, value in pairs.items()])
+    text = ""
+    for key, value in pairs.items():
+        text += f" {key}={value}" if type(value) is int else f" {key}={format_value(value)}"
+    return text
 
 
 def error_pairs(error: RefusedError) -> Pairs:
