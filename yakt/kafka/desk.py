@@ -1,17 +1,19 @@
-"""Answers one connection's requests, through the service; knows messages and no bytes."""
+"""Answers one connection's requests, through the service; knows messages and no socket."""
 
-from collections.abc import Callable
+import time
 from typing import Any
 
 import attrs
 import trio
 
+from yakt.errors import RefusedError
 from yakt.ids import NodeId
-from yakt.kafka import apis, lifecycle, observers, versions
-from yakt.kafka.codec import Header
+from yakt.kafka import apis, envelopes, observers, versions
+from yakt.kafka.codec import Header, encode_response
 from yakt.kafka.codes import Code
-from yakt.kafka.observers import FindAddress
-from yakt.kafka.plan import Caller, Plan
+from yakt.kafka.handlings import HANDLINGS
+from yakt.kafka.messages import connections as wire
+from yakt.kafka.plan import Caller, FindAddress, Handling, View, error_of
 from yakt.node.service import ControllerService, Observer
 from yakt.raft.messages import Error, FetchRequest, FetchResponse
 
@@ -26,13 +28,6 @@ class About:
     node_id: NodeId
     cluster_id: str
     find_address: FindAddress
-
-
-PLANS: dict[int, Callable[[Any, Caller], Plan]] = {
-    apis.BROKER_REGISTRATION.key: lifecycle.register,
-    apis.BROKER_HEARTBEAT.key: lifecycle.heartbeat,
-}
-"""Requests that are nothing but commands."""
 
 
 class Desk:
@@ -54,15 +49,61 @@ class Desk:
         """The response to a request of a served version. Raises RefusedError where there is no way to say no."""
         if header.client_id != self._caller.client_id:
             self._caller = Caller(header.client_id, self._address)
-        key = header.api.key
-        if key == apis.FETCH.key:
-            return await self._fetch(body)
-        if key == apis.FETCH_SNAPSHOT.key:
-            return await self._fetch_snapshot(body)
-        if key == apis.API_VERSIONS.key:
-            return versions.answer(body, header.version, self._service.image, self._about.cluster_id)
-        plan = PLANS[key](body, self._caller)
-        return plan.respond(await self._service.submit_all(plan.asked))
+        match header.api:
+            case apis.FETCH:
+                return await self._fetch(body)
+            case apis.FETCH_SNAPSHOT:
+                return await self._fetch_snapshot(body)
+            case apis.API_VERSIONS:
+                return versions.answer(body, header.version, self._service.image, self._about.cluster_id)
+            case apis.ENVELOPE:
+                return await self._open(body)
+        handling = HANDLINGS[header.api.key]
+        response = await self._handle(handling, body, self._caller)
+        if response is None:
+            return handling.refuse(body, Code.NOT_CONTROLLER, "This is not the active controller.")
+        return response
+
+    # --- Commands and reads
+
+    async def _handle(self, handling: Handling, body: Any, caller: Caller) -> Any | None:
+        """The response; None where only the active controller may answer, and that is another node."""
+        if handling.read is not None:
+            if handling.anywhere or self._service.is_controller:
+                return handling.read(body, self._view())
+            return None
+        assert handling.plan is not None
+        plan = handling.plan(body, caller, self._view())
+        if not plan.asked:
+            return plan.respond(()) if self._service.is_controller else None
+        results = await self._service.submit_all(plan.asked)
+        if any(error_of(result) == Code.NOT_CONTROLLER for result in results):
+            return None  # a broker takes one such error for all of them, and asks the next controller everything again
+        return plan.respond(results)
+
+    def _view(self) -> View:
+        service, about = self._service, self._about
+        return View(
+            image=service.image,
+            cluster_id=about.cluster_id,
+            node_id=about.node_id,
+            leader_id=service.leader_id,
+            find_address=about.find_address,
+            statistics=service.statistics,
+            wall_ms=time.time_ns() // 1_000_000,
+        )
+
+    async def _open(self, envelope: wire.EnvelopeRequest) -> wire.EnvelopeResponse:
+        try:
+            inside = envelopes.open_envelope(envelope)
+        except RefusedError as refused:
+            return envelopes.refuse(refused)
+        response = await self._handle(HANDLINGS[inside.header.api.key], inside.body, inside.caller)
+        if response is None:
+            return envelopes.NOT_CONTROLLER
+        return wire.EnvelopeResponse(encode_response(inside.header, response), Code.NONE)
+
+    # --- The log
 
     async def _fetch(self, body: Any) -> Any:
         request = observers.read_fetch(body)

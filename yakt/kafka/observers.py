@@ -1,12 +1,9 @@
 """Fetch and FetchSnapshot between Kafka's messages and the core's (raft.md §6, storage.md §4): pure translation."""
 
-from collections.abc import Callable
-from typing import TypeAlias
-
-from yakt.address import Address
 from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.kafka.codes import Code
 from yakt.kafka.messages import fetch as wire
+from yakt.kafka.plan import FindAddress
 from yakt.raft import messages as raft
 from yakt.wire.batch import encode
 
@@ -14,9 +11,6 @@ METADATA_TOPIC = "__cluster_metadata"
 METADATA_TOPIC_ID = Uuid(bytes(15) + b"\x01")
 UNKNOWN_SINCE = 2**63 - 1
 """A request's high watermark below v18, or where nothing was said: never wake me for one."""
-
-FindAddress: TypeAlias = Callable[[NodeId], Address | None]
-"""A controller's Kafka address, as its hello told."""
 
 
 def replica_of(replica_id: int, directory_id: Uuid) -> ReplicaKey | None:

@@ -5,13 +5,20 @@ look for the controller themselves, and take error 41 anywhere in a response for
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
+from yakt.address import Address
 from yakt.errors import RefusedError
+from yakt.ids import NodeId
 from yakt.kafka.codes import Code, code_of
 from yakt.metadata.commands import Asked, Command, Options, Origin, Result
+from yakt.metadata.image import MetadataImage
+from yakt.raft.statistics import Statistics
+
+FindAddress: TypeAlias = Callable[[NodeId], Address | None]
+"""A controller's Kafka address, as its hello told; None while that is not known."""
 
 LIFECYCLE_TIMEOUT_MS = 2000
 """Of a broker's registration and heartbeats: its channel gives up after half its session (controller-contract.md §2).
@@ -35,9 +42,22 @@ class Caller:
         return Origin(client=self.client_id[:CLIENT_SIZE_MAX], address=self.address, by=self.principal)
 
 
+@attrs.frozen(kw_only=True)
+class View:
+    """What a request is read against: all that is applied at this node. Not to be held over an await."""
+
+    image: MetadataImage
+    cluster_id: str
+    node_id: NodeId
+    leader_id: NodeId | None
+    find_address: FindAddress
+    statistics: Callable[[], Statistics]
+    wall_ms: int
+
+
 @attrs.frozen
 class Plan:
-    """What to ask, each answer's place in order, and how the answers make the response."""
+    """What to ask, perhaps nothing, and how the answers, one for each in order, make the response."""
 
     asked: Sequence[Asked]
     respond: Callable[[Sequence[Result]], Any]
@@ -60,3 +80,56 @@ def error_of(result: Result) -> int:
 def message_of(result: Result) -> str | None:
     """What went wrong, in words; None where nothing did."""
     return result.message if isinstance(result, RefusedError) else None
+
+
+def refusal(code: Code, message: str) -> RefusedError:
+    """What this adapter itself refuses, before anyone is asked."""
+    return RefusedError(code.name, message, kafka=code)
+
+
+class Slots:
+    """A request's items in order: each is asked as a command, or refused here."""
+
+    def __init__(self, caller: Caller, timeout_ms: int, *, check: bool = False) -> None:
+        self.asked: list[Asked] = []
+        self._caller = caller
+        self._timeout_ms = timeout_ms
+        self._check = check
+        self._items: list[RefusedError | None] = []
+        """None: the next of `asked`."""
+
+    def add(self, command: Command) -> None:
+        """The next item is this command."""
+        self._items.append(None)
+        self.asked.append(ask(command, self._caller, self._timeout_ms, check=self._check))
+
+    def refuse(self, code: Code, message: str) -> None:
+        """The next item is refused."""
+        self._items.append(refusal(code, message))
+
+    def add_or_refuse(self, make: Callable[[], Command]) -> None:
+        """The next item is what `make` makes, or the RefusedError that it raises."""
+        try:
+            command = make()
+        except RefusedError as exc:
+            self._items.append(exc)
+        else:
+            self.add(command)
+
+    def fill(self, results: Sequence[Result]) -> list[Result]:
+        """One result for each item, from those of `asked`."""
+        given = iter(results)
+        return [next(given) if item is None else item for item in self._items]
+
+
+@attrs.frozen
+class Handling:
+    """How an API is answered. `plan` makes commands; `read` answers from a view; `refuse` says one error everywhere.
+
+    `anywhere`: any node may read; otherwise only the active controller answers, and others say 41.
+    """
+
+    refuse: Callable[[Any, int, str | None], Any]
+    plan: Callable[[Any, Caller, View], Plan] | None = None
+    read: Callable[[Any, View], Any] | None = None
+    anywhere: bool = False

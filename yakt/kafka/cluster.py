@@ -1,0 +1,150 @@
+"""What tools ask of the cluster itself: DescribeCluster, DescribeQuorum, UpdateFeatures (controller.md §9, §11)."""
+
+from collections.abc import Sequence
+
+from yakt.ids import ZERO_UUID, NodeId
+from yakt.kafka.codes import Code
+from yakt.kafka.messages import cluster as wire
+from yakt.kafka.observers import METADATA_TOPIC
+from yakt.kafka.plan import View
+from yakt.raft.statistics import ReplicaStatistics, Statistics
+
+BROKERS, CONTROLLERS = 1, 2
+"""Endpoint types."""
+LISTENER = "CONTROLLER"
+"""What brokers call the listener they find controllers at."""
+
+
+def describe(request: wire.DescribeClusterRequest, view: View) -> wire.DescribeClusterResponse:
+    """DescribeCluster, of controllers. Every node answers: tools ask any of them first."""
+    if request.endpoint_type != CONTROLLERS:
+        is_brokers = request.endpoint_type == BROKERS
+        return wire.DescribeClusterResponse(
+            error_code=Code.MISMATCHED_ENDPOINT_TYPE if is_brokers else Code.UNSUPPORTED_ENDPOINT_TYPE,
+            error_message="this is a controller: it tells of controllers",
+            endpoint_type=request.endpoint_type,
+        )
+    nodes = []
+    for voter in view.statistics().voters:
+        address = view.find_address(voter.id)
+        if address is not None:
+            nodes.append(wire.DescribeClusterBroker(voter.id, address.host, address.port))
+    is_known = any(node.broker_id == view.leader_id for node in nodes)
+    return wire.DescribeClusterResponse(
+        endpoint_type=CONTROLLERS,
+        cluster_id=view.cluster_id,
+        controller_id=view.leader_id if is_known and view.leader_id is not None else -1,
+        brokers=tuple(nodes),
+    )
+
+
+def refuse_describe(
+    request: wire.DescribeClusterRequest, code: int, message: str | None
+) -> wire.DescribeClusterResponse:
+    return wire.DescribeClusterResponse(error_code=code, error_message=message)
+
+
+def describe_quorum(request: wire.DescribeQuorumRequest, view: View) -> wire.DescribeQuorumResponse:
+    """DescribeQuorum, by the leader (raft.md §9)."""
+    statistics = view.statistics()
+    return wire.DescribeQuorumResponse(
+        topics=tuple(
+            wire.DescribeQuorumTopicResult(
+                topic.topic_name,
+                tuple(
+                    _partition(statistics, view.wall_ms)
+                    if topic.topic_name == METADATA_TOPIC and asked.partition_index == 0
+                    else wire.DescribeQuorumPartitionResult(asked.partition_index, Code.UNKNOWN_TOPIC_OR_PARTITION)
+                    for asked in topic.partitions
+                ),
+            )
+            for topic in request.topics
+        ),
+        nodes=_nodes(statistics, view),
+    )
+
+
+def _partition(statistics: Statistics, wall_ms: int) -> wire.DescribeQuorumPartitionResult:
+    return wire.DescribeQuorumPartitionResult(
+        leader_id=statistics.me.id,
+        leader_epoch=statistics.epoch,
+        high_watermark=statistics.high_watermark if statistics.is_high_watermark_current else -1,
+        current_voters=_replicas(statistics, statistics.voters, wall_ms),
+        observers=_replicas(statistics, statistics.observers, wall_ms),
+    )
+
+
+def _replicas(
+    statistics: Statistics, replicas: Sequence[ReplicaStatistics], wall_ms: int
+) -> tuple[wire.DescribeQuorumReplicaState, ...]:
+    def told(instant: float | None, of: NodeId) -> int:
+        if of == statistics.me.id:
+            return wall_ms
+        return -1 if instant is None else wall_ms - int((statistics.now - instant) * 1000)
+
+    return tuple(
+        wire.DescribeQuorumReplicaState(
+            replica.id,
+            ZERO_UUID if replica.directory_id is None or not statistics.kraft_version else replica.directory_id,
+            statistics.log_end_offset
+            if replica.id == statistics.me.id
+            else -1
+            if replica.end_offset is None
+            else replica.end_offset,
+            told(replica.last_fetch, replica.id),
+            told(replica.last_caught_up, replica.id),
+        )
+        for replica in replicas
+    )
+
+
+def _nodes(statistics: Statistics, view: View) -> tuple[wire.DescribeQuorumNode, ...]:
+    nodes = []
+    for voter in statistics.voters:
+        address = view.find_address(voter.id)
+        points = () if address is None else (wire.DescribeQuorumListener(LISTENER, address.host, address.port),)
+        nodes.append(wire.DescribeQuorumNode(voter.id, points))
+    return tuple(nodes)
+
+
+def refuse_quorum(request: wire.DescribeQuorumRequest, code: int, message: str | None) -> wire.DescribeQuorumResponse:
+    """In each partition, where tools look; who does not lead is there called no leader (6), not no controller."""
+    code = Code.NOT_LEADER_OR_FOLLOWER if code == Code.NOT_CONTROLLER else code
+    return wire.DescribeQuorumResponse(
+        topics=tuple(
+            wire.DescribeQuorumTopicResult(
+                topic.topic_name,
+                tuple(
+                    wire.DescribeQuorumPartitionResult(asked.partition_index, code, message)
+                    for asked in topic.partitions
+                ),
+            )
+            for topic in request.topics
+        )
+    )
+
+
+def update_features(request: wire.UpdateFeaturesRequest, view: View) -> wire.UpdateFeaturesResponse:
+    """UpdateFeatures: this release supports the levels in force and no others, so nothing can be changed."""
+    results = []
+    for update in request.feature_updates:
+        row = view.image.features.get(update.feature)
+        level = 0 if row is None else row.level
+        is_kept = update.max_version_level == level
+        results.append(
+            wire.UpdatableFeatureResult(
+                update.feature,
+                Code.NONE if is_kept else Code.INVALID_UPDATE_VERSION,
+                None if is_kept else f"The controllers support level {level} of {update.feature} and no other.",
+            )
+        )
+    failed = next((result for result in results if result.error_code), None)
+    return wire.UpdateFeaturesResponse(
+        error_code=Code.NONE if failed is None else failed.error_code,
+        error_message=None if failed is None else failed.error_message,
+        results=tuple(results),
+    )
+
+
+def refuse_features(request: wire.UpdateFeaturesRequest, code: int, message: str | None) -> wire.UpdateFeaturesResponse:
+    return wire.UpdateFeaturesResponse(error_code=code, error_message=message)

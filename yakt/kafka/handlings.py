@@ -1,0 +1,30 @@
+"""How each API is answered: the one list that joins an API with the functions that speak for it."""
+
+from yakt.kafka import apis, cluster, configs, lifecycle, security, topics
+from yakt.kafka.plan import Handling
+
+HANDLINGS = {
+    apis.CREATE_TOPICS.key: Handling(topics.refuse_create, plan=topics.create),
+    apis.DELETE_TOPICS.key: Handling(topics.refuse_delete, plan=topics.delete),
+    apis.CREATE_PARTITIONS.key: Handling(topics.refuse_add_partitions, plan=topics.add_partitions),
+    apis.LIST_PARTITION_REASSIGNMENTS.key: Handling(topics.refuse_list_reassignments, read=topics.list_reassignments),
+    apis.INCREMENTAL_ALTER_CONFIGS.key: Handling(configs.refuse_alter_incrementally, plan=configs.alter_incrementally),
+    apis.ALTER_CONFIGS.key: Handling(configs.refuse_alter, plan=configs.alter),
+    apis.DESCRIBE_CONFIGS.key: Handling(configs.refuse_describe, read=configs.describe, anywhere=True),
+    apis.BROKER_REGISTRATION.key: Handling(lifecycle.refuse_register, plan=lifecycle.register),
+    apis.BROKER_HEARTBEAT.key: Handling(lifecycle.refuse_heartbeat, plan=lifecycle.heartbeat),
+    apis.ALLOCATE_PRODUCER_IDS.key: Handling(lifecycle.refuse_allocate, plan=lifecycle.allocate),
+    apis.ALTER_PARTITION.key: Handling(lifecycle.refuse_alter_partitions, plan=lifecycle.alter_partitions),
+    apis.UNREGISTER_BROKER.key: Handling(lifecycle.refuse_unregister, plan=lifecycle.unregister),
+    apis.DESCRIBE_CLUSTER.key: Handling(cluster.refuse_describe, read=cluster.describe, anywhere=True),
+    apis.DESCRIBE_QUORUM.key: Handling(cluster.refuse_quorum, read=cluster.describe_quorum),
+    apis.UPDATE_FEATURES.key: Handling(cluster.refuse_features, read=cluster.update_features),
+    apis.DESCRIBE_ACLS.key: Handling(security.refuse_describe_acls, read=security.describe_acls),
+    apis.CREATE_ACLS.key: Handling(security.refuse_create_acls, read=security.create_acls),
+    apis.DELETE_ACLS.key: Handling(security.refuse_delete_acls, read=security.delete_acls),
+    apis.CREATE_DELEGATION_TOKEN.key: Handling(security.refuse_create_token, read=security.create_token),
+    apis.RENEW_DELEGATION_TOKEN.key: Handling(security.refuse_renew_token, read=security.renew_token),
+    apis.EXPIRE_DELEGATION_TOKEN.key: Handling(security.refuse_expire_token, read=security.expire_token),
+    apis.ALTER_USER_SCRAM_CREDENTIALS.key: Handling(security.refuse_alter_scram, read=security.alter_scram),
+}
+"""By key; Fetch, FetchSnapshot, ApiVersions and Envelope are the desk's own."""
