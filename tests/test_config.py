@@ -45,7 +45,8 @@ def test_the_cluster_of_conf(number: int) -> None:
     assert str(config.peer.listen) == str(config.peer.advertised) == f"127.0.0.1:710{number}"
     assert str(config.line.listen) == str(config.line.advertised) == f"127.0.0.1:720{number}"
     assert config.http is None
-    assert config.kafka is None
+    assert config.kafka is not None
+    assert str(config.kafka.listen) == str(config.kafka.advertised) == f"127.0.0.1:740{number}"
 
 
 def test_conf_writes_down_the_defaults() -> None:
