@@ -26,6 +26,8 @@ LEADER_WITHIN = 10
 COMMITS_WITHIN = 60
 COMMITS = 5
 STABLE_FOR = 20
+EVENTS_MAX = 100_000
+"""At one instant, or in a hundredth of a wait: more is a loop without end (L7)."""
 STEPS_MAX = 2000
 """Steps of one idle node in one simulated second: more is a busy loop (L7)."""
 
@@ -148,5 +150,8 @@ def _wait(simulation: Simulation, limit: float, done: Callable[[], bool], check:
                 for node in simulation.nodes.values()
             )
             raise ViolationError(check, f"{what} within {limit:.1f} s: {state}")
-        world.run(until=min(end, world.now + step))
+        before = world.now
+        world.run(events=EVENTS_MAX, until=min(end, world.now + step))
+        if world.now == before:
+            raise ViolationError("L7 NoBusyLoop", f"{EVENTS_MAX} events at one instant, while there was {what}")
     assert math.isfinite(world.now)
