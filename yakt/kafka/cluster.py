@@ -48,6 +48,7 @@ def describe_quorum(request: wire.DescribeQuorumRequest, view: View) -> wire.Des
     """DescribeQuorum, by the leader (raft.md §9)."""
     statistics = view.statistics()
     return wire.DescribeQuorumResponse(
+        error_message="",
         topics=tuple(
             wire.DescribeQuorumTopicResult(
                 topic.topic_name,
@@ -66,16 +67,19 @@ def describe_quorum(request: wire.DescribeQuorumRequest, view: View) -> wire.Des
 
 def _partition(statistics: Statistics, wall_ms: int) -> wire.DescribeQuorumPartitionResult:
     return wire.DescribeQuorumPartitionResult(
+        error_message="",
         leader_id=statistics.me.id,
         leader_epoch=statistics.epoch,
         high_watermark=statistics.high_watermark if statistics.is_high_watermark_current else -1,
-        current_voters=_replicas(statistics, statistics.voters, wall_ms),
-        observers=_replicas(statistics, statistics.observers, wall_ms),
+        current_voters=_replicas(
+            statistics, statistics.voters, wall_ms, tells_directories=statistics.kraft_version > 0
+        ),
+        observers=_replicas(statistics, statistics.observers, wall_ms, tells_directories=True),
     )
 
 
 def _replicas(
-    statistics: Statistics, replicas: Sequence[ReplicaStatistics], wall_ms: int
+    statistics: Statistics, replicas: Sequence[ReplicaStatistics], wall_ms: int, *, tells_directories: bool
 ) -> tuple[wire.DescribeQuorumReplicaState, ...]:
     def told(instant: float | None, of: NodeId) -> int:
         if of == statistics.me.id:
@@ -85,7 +89,7 @@ def _replicas(
     return tuple(
         wire.DescribeQuorumReplicaState(
             replica.id,
-            ZERO_UUID if replica.directory_id is None or not statistics.kraft_version else replica.directory_id,
+            replica.directory_id if replica.directory_id is not None and tells_directories else ZERO_UUID,
             statistics.log_end_offset
             if replica.id == statistics.me.id
             else -1

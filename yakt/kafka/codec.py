@@ -7,7 +7,7 @@ import msgspec
 
 from yakt.errors import CodecError
 from yakt.kafka.apis import API_VERSIONS, APIS, Api
-from yakt.wire.schema import struct_of
+from yakt.wire.schema import Array, Struct, Type, struct_of
 
 _HEAD = struct.Struct(">hhih")
 """Api key, version, correlation id, length of the client id."""
@@ -23,12 +23,12 @@ _TAGGED_SECTION = struct_of(_Nothing).codec()
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
-    """What comes before a request's body. `body_at`: where that begins. Client ids are echoed nowhere."""
+    """What comes before a request's body. `body_at`: where that begins. Client ids are told nobody."""
 
     api: Api
     version: int
     correlation: int
-    client_id: str
+    client_id: str | None
     body_at: int
 
     @property
@@ -49,7 +49,7 @@ def decode_header(frame: bytes) -> Header:
     if position > len(frame) or client_size < -1:
         raise CodecError("the client id goes on past the request's end", _HEAD.size)
     try:
-        client_id = frame[_HEAD.size : position].decode()
+        client_id = None if client_size < 0 else frame[_HEAD.size : position].decode()
     except UnicodeDecodeError:
         raise CodecError("the client id is no UTF-8", _HEAD.size) from None
     if api.is_flexible(version):
@@ -66,9 +66,28 @@ def decode_body(header: Header, frame: bytes) -> Any:
     return body
 
 
+def at_version(kind: Type, value: Any, version: int) -> Any:
+    """A message without what its version cannot say: Kafka calls such fields ignorable."""
+    if isinstance(kind, Array):
+        return value if value is None else tuple(at_version(kind.of, one, version) for one in value)
+    if not isinstance(kind, Struct):
+        return value
+    return msgspec.structs.replace(
+        value,
+        **{
+            field.name: at_version(field.type, getattr(value, field.name), version)
+            if field.is_in(version)
+            else field.default
+            for field in kind.fields
+        },
+    )
+
+
 def encode_response(header: Header, body: Any) -> bytes:
-    """The answer to a request, in its version."""
+    """The answer to a request, in its version; what that version has no field for is left out."""
     api = header.api
+    if header.version < api.most:
+        body = at_version(api.response, body, header.version)
     # ApiVersions never has tags in its header: an old client must be able to read the error (rpcs.md §1).
     tags = _NO_TAGS if api.is_flexible(header.version) and api is not API_VERSIONS else b""
     return _CORRELATION.pack(header.correlation) + tags + api.response_codec(header.version).encode(body)

@@ -47,8 +47,9 @@ class Desk:
 
     async def answer(self, header: Header, body: Any) -> Any:
         """The response to a request of a served version. Raises RefusedError where there is no way to say no."""
-        if header.client_id != self._caller.client_id:
-            self._caller = Caller(header.client_id, self._address)
+        client_id = header.client_id or ""
+        if client_id != self._caller.client_id:
+            self._caller = Caller(client_id, self._address)
         match header.api:
             case apis.FETCH:
                 return await self._fetch(body)

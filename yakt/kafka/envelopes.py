@@ -44,7 +44,7 @@ def open_envelope(envelope: wire.EnvelopeRequest) -> Enclosed:
         body = decode_body(header, envelope.request_data)
     except CodecError as exc:
         raise refusal(Code.UNSUPPORTED_VERSION, f"the request inside: {exc}") from None
-    return Enclosed(header, body, Caller(header.client_id, host, principal))
+    return Enclosed(header, body, Caller(header.client_id or "", host, principal))
 
 
 def _principal(data: bytes | None) -> str:

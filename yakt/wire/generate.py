@@ -41,7 +41,7 @@ def encoder(declared: Struct[T], version: int, flexible: bool, prefix: bytes) ->
     function: Callable[[T], bytes] = text.compile(
         f"encode_{declared.cls.__name__}",
         "value",
-        "return join(({parts},))",
+        "return join([{parts}])",
         fallback="return by_table(value)",
         by_table=lambda value: prefix + table.encode(declared, value, version, flexible),
     )
