@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Command] = {
     "sim": Command(
         "yakt.sim.command", "run whole clusters on a fake network, disk and clock; each failure is a number"
     ),
+    "bench": Command("yakt.bench.command", "measure writes, reads and failover of a cluster; or the Python of a commit"),
     "check-config": Command("yakt.check_config", "look for faults in configuration files"),
 }
 
