@@ -307,7 +307,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
             driver=driver,
             store=store,
             history=History(store, loader, world.load_image),
-            snapshots=Snapshots(store, driver, config.log),
+            snapshots=Snapshots(store, driver, config.log, chance=chance),
             leadership=leadership,
         )
         service = NodeService(here, nursery, world.visits)

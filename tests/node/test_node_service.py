@@ -229,11 +229,13 @@ async def test_a_watch_from_now_on_hears_only_what_comes(client: Client, nursery
 async def test_a_watch_from_before_a_restart_hears_the_kept_log(nursery: trio.Nursery, autojump_clock: object) -> None:
     cluster = Cluster(size=1, trio_clock=True)
     [node] = cluster.up()
-    client = make_client(cluster, node, nursery)
-    for n in range(5):
-        await client.ask(f"CONFIG SET client-metrics/a metrics={n}")
-    await client.text("SNAPSHOT CREATE wait=true")
-    await client.ask("CONFIG SET client-metrics/a metrics=5")
+    async with trio.open_nursery() as first_life:
+        client = make_client(cluster, node, first_life)
+        for n in range(5):
+            await client.ask(f"CONFIG SET client-metrics/a metrics={n}")
+        await client.text("SNAPSHOT CREATE wait=true")
+        await client.ask("CONFIG SET client-metrics/a metrics=5")
+        first_life.cancel_scope.cancel()
     cluster.kill(node)
     node.boot()
     again = make_client(cluster, node, nursery)

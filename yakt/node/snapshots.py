@@ -24,6 +24,8 @@ logger = structlog.get_logger()
 CHECK_S = 1.0
 """How often it is looked whether one is due; the recovery point is noted then too."""
 CLEAN_S = 60.0
+PACE = 2.0
+"""After each slice commits have this many times as long for themselves."""
 
 
 class SnapshotSettings(Protocol):
@@ -44,13 +46,17 @@ class Snapshots:
     settings: SnapshotSettings
     in_thread: Callable[[Callable[[], None]], Awaitable[None]] = trio.to_thread.run_sync
     """Runs what waits for the disk off the event loop."""
+    chance: Callable[[], float] = lambda: 0.0
+    """Uniform in [0, 1): nodes that hold the same log shall not all take theirs at the same moment."""
     _started_ms: int = attrs.field(init=False)
+    _stagger: float = attrs.field(init=False)
     _counts: dict[OffsetAndEpoch, int] = attrs.Factory(dict)
     _turn: trio.Lock = attrs.Factory(trio.Lock)
     _wanted: trio.Event = attrs.Factory(trio.Event)
 
     def __attrs_post_init__(self) -> None:
         self._started_ms = self.driver.around.wall_ms()
+        self._stagger = 1 + self.chance() / 2
 
     def request(self) -> None:
         """Have one taken soon."""
@@ -76,7 +82,9 @@ class Snapshots:
         end_offset = self.driver.loader.end_offset
         if end_offset == 0 or (newest is not None and newest.id.offset >= end_offset):
             return False
-        if self.store.bytes_since_snapshot >= self.settings.snapshot_bytes:
+        # Not before the log has grown by as much as the last snapshot holds: a large image is not written for ever.
+        least = max(self.settings.snapshot_bytes, newest.size if newest is not None else 0)
+        if self.store.bytes_since_snapshot >= least * self._stagger:
             return True
         since_ms = newest.timestamp_ms if newest is not None else self._started_ms
         return self.driver.around.wall_ms() - since_ms >= self.settings.snapshot_interval_ms
@@ -121,9 +129,12 @@ class Snapshots:
             with self.driver.loader.image.pin() as pinned:
                 encoder = SnapshotEncoder(snapshot_id.epoch, pinned.timestamp_ms)
                 writer.write(encoder.header(*quorum))
+                slice_began = trio.current_time()
                 for group in snapshot.values_of(pinned):
                     writer.write(encoder.data(group))
-                    await trio.lowlevel.checkpoint()
+                    took = trio.current_time() - slice_began
+                    await trio.sleep(took * PACE)
+                    slice_began = trio.current_time()
             writer.write(encoder.footer())
             await self.in_thread(writer.sync)
             taken = writer.finish()
@@ -137,6 +148,7 @@ class Snapshots:
             bytes=taken.size,
             ms=int((trio.current_time() - started) * 1000),
         )
+        self._stagger = 1 + self.chance() / 2
         self.driver.take(events.SnapshotTaken(snapshot_id, taken.size))
         self.driver.end_turn()
 
