@@ -166,3 +166,32 @@ class Assignment:
         if not isinstance(value, list) or not all(type(item) is int and 0 <= item <= INT32_MAX for item in value):
             raise ValueError("is a list of broker ids for each partition, [[1,2],[2,1]]")
         return tuple(value)
+
+
+@attrs.frozen
+class BrokerIds:
+    """A list of broker ids, `[1,2,3]`."""
+
+    form: str = "[broker,…]"
+    choices: tuple[str, ...] = ()
+
+    def read(self, value: Value) -> tuple[int, ...]:
+        """Raises ValueError."""
+        if not isinstance(value, list) or not all(type(item) is int and 0 <= item <= INT32_MAX for item in value):
+            raise ValueError("is a list of broker ids, [1,2,3]")
+        return tuple(value)
+
+
+@attrs.frozen
+class PartitionName:
+    """One partition, `topic:number`."""
+
+    form: str = "topic:partition"
+    choices: tuple[str, ...] = ()
+
+    def read(self, value: Value) -> tuple[str, int]:
+        """Topic and number. Raises ValueError."""
+        topic, colon, number = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        if not colon or not topic or not _BROKER_ID.fullmatch(number) or int(number) > INT32_MAX:
+            raise ValueError("is a topic and a partition's number, orders:0")
+        return topic, int(number)

@@ -1,13 +1,26 @@
 """The commands of the cluster's things: brokers, topics, configs, producers; each declared once, for `declarations`."""
 
-from yakt.line.arguments import INT32_MAX, Assignment, Boolean, EntityName, Integer, Text, UuidText
+from yakt.line.arguments import (
+    INT32_MAX,
+    Assignment,
+    Boolean,
+    BrokerIds,
+    EntityName,
+    Integer,
+    PartitionName,
+    Text,
+    UuidText,
+)
 from yakt.line.registry import Argument, CommandSpec, Example, FreeOptions, Option
 from yakt.metadata.commands import (
     AddPartitions,
     AllocateProducerIds,
+    CancelReassignment,
     ChangeBroker,
+    CreatePartition,
     CreateTopic,
     DeleteConfigs,
+    DeletePartition,
     DeleteProducer,
     DeleteTopic,
     FenceBroker,
@@ -18,6 +31,7 @@ from yakt.metadata.commands import (
     ListPartitions,
     ListProducers,
     ListTopics,
+    ReassignPartition,
     RegisterBroker,
     RegisterProducer,
     SetConfigs,
@@ -35,6 +49,7 @@ _BROKER_ID = Argument(name="id", type=_ID, text="the broker's id")
 _TOPIC_NAME = Argument(name="name", type=_NAME, text="the topic's name")
 _BROKER = Option(key="broker", type=_ID, text="the broker's id", required=True)
 _BROKER_EPOCH = Option(key="epoch", type=Integer(-1), text="its broker epoch, as it registered", required=True)
+_PARTITION = Argument(name="partition", type=PartitionName(), text="topic and number, orders:0", field="target")
 _ENTITY = Argument(
     name="entity",
     type=EntityName(),
@@ -58,7 +73,7 @@ BROKERS = (
         options=(
             Option(key="host", type=Text(1024, low=1), text="where clients reach it", required=True),
             Option(key="port", type=Integer(0, 65535), text="and at which port", required=True),
-            Option(key="rack", type=Text(1024), text="its rack, for placement"),
+            Option(key="rack", type=Text(), text="its rack, for placement"),
             Option(key="protocol", type=Text(256, low=1), text="its listener's protocol; PLAINTEXT"),
             Option(key="incarnation", type=UuidText(), text="of this start of the broker; made if left out"),
             Option(
@@ -67,6 +82,7 @@ BROKERS = (
                 text="how long it lives without a heartbeat, ms",
                 field="session_ms",
             ),
+            Option(key="alive", type=Boolean(), text="true: its first heartbeat too, so that it is unfenced at once"),
         ),
         reply=("offset", "epoch", "uuid", "fenced"),
         examples=(
@@ -103,7 +119,7 @@ BROKERS = (
             Option(key="host", type=Text(1024, low=1), text="its new host"),
             Option(key="port", type=Integer(0, 65535), text="its new port"),
             Option(key="protocol", type=Text(256, low=1), text="its listener's new protocol"),
-            Option(key="rack", type=Text(1024), text='its new rack; "" takes it away'),
+            Option(key="rack", type=Text(), text='its new rack; "" takes it away'),
         ),
         reply=("offset", "epoch"),
     ),
@@ -205,6 +221,53 @@ TOPICS = (
         options=(Option(key="count", type=Integer(0, INT32_MAX), text="the new total", required=True),),
         reply=("offset",),
         examples=(Example(line="PARTITION ADD orders count=12", text="twelve in all"),),
+    ),
+    CommandSpec(
+        name="PARTITION CREATE",
+        kind="write",
+        text="Make one partition by hand: the next, or one that was deleted.",
+        make=CreatePartition,
+        arguments=(Argument(name="topic", type=_NAME, text="the topic's name"),),
+        options=(
+            Option(key="partition", type=Integer(0, INT32_MAX), text="its number; the next"),
+            Option(key="replicas", type=BrokerIds(), text="who holds it, the preferred leader first; placed"),
+            Option(key="isr", type=BrokerIds(), text="which of them are in sync; all that are alive"),
+            Option(key="leader", type=_ID, text="who leads; the first in sync"),
+        ),
+        reply=("offset", "partition"),
+        examples=(Example(line="PARTITION CREATE orders replicas=[1,2]", text="the next one, on brokers 1 and 2"),),
+    ),
+    CommandSpec(
+        name="PARTITION DELETE",
+        kind="write",
+        text="Leave a partition without replicas and leader; it is in no list until it is made again.",
+        make=lambda target: DeletePartition(*target),
+        arguments=(_PARTITION,),
+        reply=("offset",),
+        notes=("Kafka has no record that removes one partition; its tools show it without replicas.",),
+    ),
+    CommandSpec(
+        name="PARTITION REASSIGN",
+        kind="write",
+        text="Give a partition other replicas; new ones are added before old ones go.",
+        make=lambda target, replicas: ReassignPartition(target[0], target[1], replicas),
+        arguments=(_PARTITION,),
+        options=(
+            Option(
+                key="replicas", type=BrokerIds(), text="all it shall have, the preferred leader first", required=True
+            ),
+        ),
+        reply=("offset", "adding", "removing", "done"),
+        notes=("It is done when the leader has taken the new replicas into the ISR. A new one replaces it.",),
+        examples=(Example(line="PARTITION REASSIGN orders:0 replicas=[2,3]", text="from wherever it is to 2 and 3"),),
+    ),
+    CommandSpec(
+        name="PARTITION CANCEL",
+        kind="write",
+        text="Take back a reassignment that is not done.",
+        make=lambda target: CancelReassignment(*target),
+        arguments=(_PARTITION,),
+        reply=("offset", "adding", "removing", "done"),
     ),
     CommandSpec(
         name="PARTITION LIST",

@@ -119,9 +119,41 @@ def register(state: State, command: RegisterBroker, stamp: Stamp) -> Decision:
         command.rack or None,
         log_dirs=(directory,),
     )
-    return _registered(
-        state, record, Registration(0, command.session_ms, None if protocol in PROTOCOLS else protocol), stamp
-    )
+    extra = Registration(0, command.session_ms, None if protocol in PROTOCOLS else protocol)
+    decision = _registered(state, record, extra, stamp)
+    return _contacted(state, command, record, decision, stamp) if command.alive else decision
+
+
+def _contacted(
+    state: State, command: RegisterBroker, record: RegisterBrokerRecord, registered: Decision, stamp: Stamp
+) -> Decision:
+    """The registration counts as a heartbeat: unfenced in the same operation, and its session begins."""
+    epoch = registered.pairs["epoch"]
+    assert isinstance(epoch, int)
+    records = list(registered.records)
+    if registered.pairs["fenced"]:
+        row = BrokerRow(
+            record.broker_id,
+            epoch,
+            record.incarnation_id,
+            record.end_points,
+            record.features,
+            record.rack,
+            fenced=False,
+            shutting_down=False,
+            directories=record.log_dirs,
+            offset=stamp.next_offset,
+            registered_offset=stamp.next_offset,
+        )
+        records.append(BrokerRegistrationChangeRecord(row.id, epoch, fenced=-1))
+        records += lead_leaderless(state, stamp.settings, row.id, row)
+    now = stamp.now
+    length_ms = stamp.settings.broker_session_timeout_ms if command.session_ms is None else command.session_ms
+
+    def begin(_last_offset: int) -> None:
+        stamp.sessions.touch(record.broker_id, epoch, now, length_ms).applied_offset = ALL_APPLIED
+
+    return Decision(records, {**registered.pairs, "fenced": False}, begin, may_split=True)
 
 
 def register_kafka(state: State, command: RegisterKafkaBroker, stamp: Stamp) -> Decision:

@@ -29,7 +29,10 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
 
 
 class RegisterBroker(msgspec.Struct, frozen=True, gc=False):
-    """BROKER REGISTER. `incarnation` None: a new one is made. `session_ms` None: the configuration's."""
+    """BROKER REGISTER. `incarnation` None: a new one is made. `session_ms` None: the configuration's.
+
+    `alive`: it counts as the first contact too, so the broker is unfenced in the same batch (seed-api.md).
+    """
 
     id: int
     host: str
@@ -38,6 +41,7 @@ class RegisterBroker(msgspec.Struct, frozen=True, gc=False):
     protocol: str = "PLAINTEXT"
     incarnation: Uuid | None = None
     session_ms: int | None = None
+    alive: bool = False
 
 
 class RegisterKafkaBroker(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +114,41 @@ class AddPartitions(msgspec.Struct, frozen=True, gc=False):
     assignment: tuple[tuple[int, ...], ...] | None = None
 
 
+class CreatePartition(msgspec.Struct, frozen=True, gc=False):
+    """PARTITION CREATE: one, by hand. `partition` None: the next number. `replicas` None: placed as PARTITION ADD does.
+
+    `isr` None: all live replicas; `leader` None: the first of the ISR.
+    """
+
+    topic: str
+    partition: int | None = None
+    replicas: tuple[int, ...] | None = None
+    isr: tuple[int, ...] | None = None
+    leader: int | None = None
+
+
+class DeletePartition(msgspec.Struct, frozen=True, gc=False):
+    """PARTITION DELETE: it is left without replicas and leader, and in no list, until it is made again."""
+
+    topic: str
+    partition: int
+
+
+class ReassignPartition(msgspec.Struct, frozen=True, gc=False):
+    """PARTITION REASSIGN: `replicas` are those it shall have, the preferred leader first."""
+
+    topic: str
+    partition: int
+    replicas: tuple[int, ...]
+
+
+class CancelReassignment(msgspec.Struct, frozen=True, gc=False):
+    """PARTITION CANCEL."""
+
+    topic: str
+    partition: int
+
+
 class IsrChange(msgspec.Struct, frozen=True, gc=False):
     """What a leader wants of one of its partitions. `isr`: broker ids and their epochs, -1 where one is not checked."""
 
@@ -179,6 +218,10 @@ Command: TypeAlias = (
     | CreateTopic
     | DeleteTopic
     | AddPartitions
+    | CreatePartition
+    | DeletePartition
+    | ReassignPartition
+    | CancelReassignment
     | AlterPartitions
     | AlterConfigs
     | RegisterBroker
@@ -307,6 +350,21 @@ class ReadLog(msgspec.Struct, frozen=True, gc=False):
     limit: int = 1000
 
 
+class FindTimes(msgspec.Struct, frozen=True, gc=False):
+    """When the records at these offsets were appended: `times`, in ms, in their order.
+
+    For what is no longer kept, the time of the first record that is.
+    """
+
+    offsets: tuple[int, ...]
+
+
+class FindOffset(msgspec.Struct, frozen=True, gc=False):
+    """The first offset appended at or after `time_ms`; the end where there is none."""
+
+    time_ms: int
+
+
 class CreateSnapshot(msgspec.Struct, frozen=True, gc=False):
     wait: bool = False
 
@@ -327,6 +385,8 @@ NodeAsk: TypeAlias = (
     | ShowQuorum
     | TransferLeadership
     | ReadLog
+    | FindTimes
+    | FindOffset
     | CreateSnapshot
     | ListSnapshots
     | VerifySnapshot

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from yakt.metadata import (
+    assignment_control,
     broker_control,
     config_alteration,
     config_control,
@@ -25,6 +26,10 @@ DECIDE: dict[type, Decide] = {
     c.CreateTopic: topic_control.create,
     c.DeleteTopic: topic_control.delete,
     c.AddPartitions: topic_control.add_partitions,
+    c.CreatePartition: assignment_control.create,
+    c.DeletePartition: assignment_control.delete,
+    c.ReassignPartition: assignment_control.reassign,
+    c.CancelReassignment: assignment_control.cancel,
     c.AlterPartitions: partition_control.alter,
     c.AlterConfigs: config_alteration.alter,
     c.RegisterBroker: broker_control.register,
@@ -51,7 +56,15 @@ def check_unchanged(state: State, command: c.Command, if_offset: int) -> None:
         case c.SetConfigs(entity=entity) | c.DeleteConfigs(entity=entity) | c.AlterConfigs(entity=entity):
             what = f"{entity.kind}/{entity.name}"
             changed = state.configs.changed_offset(config_control.resource_of(entity))
-        case c.CreateTopic(name=name) | c.DeleteTopic(name=name) | c.AddPartitions(topic=name):
+        case (
+            c.CreateTopic(name=name)
+            | c.DeleteTopic(name=name)
+            | c.AddPartitions(topic=name)
+            | c.CreatePartition(topic=name)
+            | c.DeletePartition(topic=name)
+            | c.ReassignPartition(topic=name)
+            | c.CancelReassignment(topic=name)
+        ):
             what = f"topic/{name}"
             changed = state.topic_changed_offset(name)
         case (

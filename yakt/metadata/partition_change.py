@@ -75,10 +75,12 @@ def build(
     *,
     also_active: int | None = None,
     not_active: int | None = None,
+    registering: BrokerRow | None = None,
 ) -> PartitionChangeRecord | None:
     """The record that brings `row` to `target`, with a leader for it; None if nothing changes.
 
-    `also_active` is a broker about to be active, `not_active` one about to be not.
+    `also_active` is a broker about to be active, `not_active` one about to be not; `registering` stands for the
+    registration of one that is decided in the same operation.
     """
     target = _complete(row, target)
     replicas = row.replicas if target.replicas is None else target.replicas
@@ -89,6 +91,8 @@ def build(
         if broker_id == not_active or broker_id not in replicas:
             return False
         broker = state.brokers.get(broker_id)
+        if registering is not None and broker_id == registering.id:
+            broker = registering
         if broker is None or not (broker.active or broker_id == also_active):
             return False
         return is_online(broker, directories[replicas.index(broker_id)])
@@ -192,13 +196,15 @@ def remove_broker(state: State, settings: ControllerSettings, broker_id: int) ->
     return changes
 
 
-def lead_leaderless(state: State, settings: ControllerSettings, broker_id: int) -> list[PartitionChangeRecord]:
+def lead_leaderless(
+    state: State, settings: ControllerSettings, broker_id: int, registering: BrokerRow | None = None
+) -> list[PartitionChangeRecord]:
     """Gives a leader to the partitions that have none and can have this broker, about to be active."""
     changes = []
     election_of = _elections(state, settings)
     for row in _in_order(state, broker_id):
         if row.leader == NO_LEADER:
-            change = build(state, row, Target(), election_of(row.topic), also_active=broker_id)
+            change = build(state, row, Target(), election_of(row.topic), also_active=broker_id, registering=registering)
             if change is not None:
                 changes.append(change)
     return changes

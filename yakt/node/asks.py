@@ -12,6 +12,7 @@ from yakt.node.driver import Driver
 from yakt.node.history import History
 from yakt.node.leadership import Leadership
 from yakt.node.log_rows import rows_of
+from yakt.node.record_times import RecordTimes
 from yakt.node.snapshots import Snapshots, find_snapshot, snapshot_row, verify_snapshot
 from yakt.raft import events
 from yakt.raft.statistics import ReplicaStatistics, Statistics
@@ -41,6 +42,11 @@ class Here:
     snapshots: Snapshots
     leadership: Leadership
     started_at: float = attrs.field(factory=trio.current_time)
+    times: RecordTimes = attrs.field(init=False)
+
+    @times.default
+    def _times(self) -> RecordTimes:
+        return RecordTimes(self.store)
 
 
 def is_ask(command: object) -> bool:
@@ -70,6 +76,11 @@ async def answer(here: Here, asked: Asked) -> Result:
         case commands.ReadLog(start=start, limit=limit):
             await here.leadership.confirm(asked.options)
             return await read_log(here, start, limit)
+        case commands.FindTimes(offsets=offsets):
+            return Answer({"times": await here.times.of(offsets, here.driver.loader.image)})
+        case commands.FindOffset(time_ms=time_ms):
+            await here.leadership.confirm(asked.options)
+            return Answer({"offset": await here.times.first_at(time_ms, here.driver.loader.end_offset)})
         case commands.CreateSnapshot(wait=wait):
             return await create_snapshot(here, wait)
         case commands.VerifySnapshot(id=name):
@@ -132,7 +143,12 @@ async def show_quorum(here: Here, asked: Asked) -> Result:
     rows = [_replica_row(here, statistics, replica, "voter") for replica in statistics.voters]
     rows += [_replica_row(here, statistics, replica, "observer") for replica in statistics.observers]
     return Answer(
-        pairs={"leader": driver.leader_id, "epoch": driver.core.epoch, "high_watermark": driver.high_watermark},
+        pairs={
+            "leader": driver.leader_id,
+            "epoch": driver.core.epoch,
+            "high_watermark": driver.high_watermark,
+            "time": driver.around.wall_ms(),
+        },
         rows=rows,
     )
 
