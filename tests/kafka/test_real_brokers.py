@@ -1,0 +1,122 @@
+"""Stock brokers on three real nodes: they start, serve, live through the loss of the leader, and go in order."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from tests.kafka_lab.broker import Broker, wait_ended
+from tests.kafka_lab.lab import KafkaTools, find_tools
+from yakt.client import Client, open_client
+from yakt.dev.cluster import Cluster, open_cluster
+from yakt.dev.configs import dev_configs
+
+pytestmark = pytest.mark.slow
+START_S = 60
+
+
+@pytest.fixture(scope="module", params=["3.9.1", "4.3.1"])
+def tools(request: pytest.FixtureRequest) -> KafkaTools:
+    """One release, or a visible skip."""
+    found = find_tools(request.param)
+    if isinstance(found, str):
+        pytest.skip(f"Kafka cannot be had: {found}")
+    return found
+
+
+@attrs.define(eq=False)
+class Stage:
+    """Three nodes, a client of theirs, and a broker's place."""
+
+    cluster: Cluster
+    client: Client
+    broker: Broker
+    since: int = 0
+    """Offset from which on the broker's changes are still to be looked at."""
+
+    async def wait_broker(self, **wanted: object) -> None:
+        """Until a change of the broker makes it so."""
+        with trio.fail_after(START_S):
+            async with aclosing(self.client.watch(kind="broker", since=self.since)) as events:
+                async for event in events:
+                    self.since = event.offset + 1
+                    if event.pairs["id"] == self.broker.id and wanted.items() <= event.pairs.items():
+                        return
+
+    async def leader(self) -> int:
+        """Who leads."""
+        answer = await self.client.ask("STATUS")
+        found = answer.pairs["leader"]
+        assert isinstance(found, int)
+        return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def stage(tools: KafkaTools, directory: Path) -> AsyncIterator[Stage]:
+    configs = dev_configs(directory, nodes=3, base_port=0)
+    async with open_cluster(configs, directory, lambda line: None) as cluster:
+        for config in configs:
+            cluster.start(config.node.id)
+        await cluster.wait_serving()
+        voters = [f"{config.node.id}@{config.kafka.advertised}" for config in configs if config.kafka is not None]
+        broker = Broker(11, free_port(), voters, configs[0].cluster.id, directory, tools)
+        async with open_client(",".join(str(node.line_address) for node in cluster.nodes.values())) as client:
+            yield Stage(cluster, client, broker)
+
+
+async def test_a_life(tools: KafkaTools, tmp_path: Path) -> None:
+    async with stage(tools, tmp_path) as there:
+        broker = there.broker
+        async with broker.running() as process:
+            await there.wait_broker(fenced=False)
+
+            # A topic made with the line protocol is produced to.
+            await there.client.ask_line("TOPIC CREATE orders partitions=3")
+            assert len(await broker.produce("orders", 50)) == 50
+
+            # One made with Kafka's tool is seen by the line protocol.
+            await broker.topics("--create", "--topic", "clicks", "--partitions", "2", "--config", "retention.ms=777000")
+            shown = await there.client.ask_line("TOPIC SHOW clicks")
+            assert [row.pairs["leader"] for row in shown.rows] == [11, 11]
+            [row] = (await there.client.ask_line("CONFIG GET topic/clicks")).rows
+            assert (row.pairs["key"], row.pairs["value"]) == ("retention.ms", "777000")
+
+            # The leader dies while a producer is at work.
+            acked: list[str] = []
+
+            async def produce() -> None:
+                acked.extend(await broker.produce("clicks", 1200, "--throughput", "200"))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(produce)
+                await trio.sleep(3)  # it has begun
+                killed = await there.leader()
+                await there.cluster.kill(killed)
+            assert len(acked) == 1200
+            assert await there.leader() != killed
+            await broker.topics("--alter", "--topic", "clicks", "--partitions", "4")
+            assert sorted(await broker.consume("clicks", 1200, "readers"), key=int) == sorted(acked, key=int)
+
+            there.cluster.start(killed)
+            await there.cluster.wait_serving(killed)
+            process.terminate()
+            with trio.fail_after(30):
+                assert await wait_ended(process) in (0, 143)
+            await there.wait_broker(fenced=True)
+
+        # It comes back at once: its session ended with its leave to go.
+        async with broker.running():
+            await there.wait_broker(fenced=False, changes=1)
+            assert "clicks" in await broker.topics("--list")
+        for node in there.cluster.nodes.values():
+            assert "Traceback" not in node.log_path.read_text()
