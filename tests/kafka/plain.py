@@ -10,8 +10,6 @@ def plain(struct: Struct[Any], value: Any, version: int) -> dict[str, Any]:
     """A message of `version`. Names are in lower case: the captures' own case is Kafka's, which is not regular."""
     found = {}
     for field in struct.fields:
-        if not field.is_in(version):
-            continue
         found[field.kafka_name.lower()] = _plain(field.type, getattr(value, field.name), version)
     return found
 

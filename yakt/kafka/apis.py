@@ -62,8 +62,11 @@ CREATE_PARTITIONS = _api(37, "CreatePartitions", 0, 3, 2, topics, is_forwardable
 CREATE_DELEGATION_TOKEN = _api(38, "CreateDelegationToken", 1, 3, 2, security, is_forwardable=True)
 RENEW_DELEGATION_TOKEN = _api(39, "RenewDelegationToken", 1, 2, 2, security, is_forwardable=True)
 EXPIRE_DELEGATION_TOKEN = _api(40, "ExpireDelegationToken", 1, 2, 2, security, is_forwardable=True)
+ELECT_LEADERS = _api(43, "ElectLeaders", 0, 2, 2, topics, is_forwardable=True)
 INCREMENTAL_ALTER_CONFIGS = _api(44, "IncrementalAlterConfigs", 0, 1, 1, configs, is_forwardable=True)
+ALTER_PARTITION_REASSIGNMENTS = _api(45, "AlterPartitionReassignments", 0, 1, 0, topics, is_forwardable=True)
 LIST_PARTITION_REASSIGNMENTS = _api(46, "ListPartitionReassignments", 0, 0, 0, topics, is_forwardable=True)
+ALTER_CLIENT_QUOTAS = _api(49, "AlterClientQuotas", 0, 1, 1, configs, is_forwardable=True)
 ALTER_USER_SCRAM_CREDENTIALS = _api(51, "AlterUserScramCredentials", 0, 0, 0, security, is_forwardable=True)
 DESCRIBE_QUORUM = _api(55, "DescribeQuorum", 0, 2, 0, cluster, is_forwardable=True)
 ALTER_PARTITION = _api(56, "AlterPartition", 2, 3, 0, brokers)
@@ -75,6 +78,7 @@ BROKER_REGISTRATION = _api(62, "BrokerRegistration", 4, 4, 0, brokers)
 BROKER_HEARTBEAT = _api(63, "BrokerHeartbeat", 1, 1, 0, brokers)
 UNREGISTER_BROKER = _api(64, "UnregisterBroker", 0, 0, 0, brokers, is_forwardable=True)
 ALLOCATE_PRODUCER_IDS = _api(67, "AllocateProducerIds", 0, 0, 0, brokers, is_forwardable=True)
+ASSIGN_REPLICAS_TO_DIRS = _api(73, "AssignReplicasToDirs", 0, 0, 0, brokers)
 
 APIS = {
     api.key: api
@@ -92,8 +96,11 @@ APIS = {
         CREATE_DELEGATION_TOKEN,
         RENEW_DELEGATION_TOKEN,
         EXPIRE_DELEGATION_TOKEN,
+        ELECT_LEADERS,
         INCREMENTAL_ALTER_CONFIGS,
+        ALTER_PARTITION_REASSIGNMENTS,
         LIST_PARTITION_REASSIGNMENTS,
+        ALTER_CLIENT_QUOTAS,
         ALTER_USER_SCRAM_CREDENTIALS,
         DESCRIBE_QUORUM,
         ALTER_PARTITION,
@@ -105,6 +112,7 @@ APIS = {
         BROKER_HEARTBEAT,
         UNREGISTER_BROKER,
         ALLOCATE_PRODUCER_IDS,
+        ASSIGN_REPLICAS_TO_DIRS,
     )
 }
 """By key, in the order in which they are offered."""

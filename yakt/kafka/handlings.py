@@ -1,13 +1,19 @@
 """How each API is answered: the one list that joins an API with the functions that speak for it."""
 
-from yakt.kafka import apis, cluster, configs, lifecycle, security, topics
+from yakt.kafka import apis, cluster, configs, lifecycle, partitions, quotas, security, topics
 from yakt.kafka.plan import Handling
 
 HANDLINGS = {
     apis.CREATE_TOPICS.key: Handling(topics.refuse_create, plan=topics.create),
     apis.DELETE_TOPICS.key: Handling(topics.refuse_delete, plan=topics.delete),
     apis.CREATE_PARTITIONS.key: Handling(topics.refuse_add_partitions, plan=topics.add_partitions),
-    apis.LIST_PARTITION_REASSIGNMENTS.key: Handling(topics.refuse_list_reassignments, read=topics.list_reassignments),
+    apis.LIST_PARTITION_REASSIGNMENTS.key: Handling(
+        partitions.refuse_list_reassignments, read=partitions.list_reassignments
+    ),
+    apis.ELECT_LEADERS.key: Handling(partitions.refuse_elect, plan=partitions.elect),
+    apis.ALTER_PARTITION_REASSIGNMENTS.key: Handling(partitions.refuse_reassign, plan=partitions.reassign),
+    apis.ALTER_CLIENT_QUOTAS.key: Handling(quotas.refuse_alter, plan=quotas.alter),
+    apis.ASSIGN_REPLICAS_TO_DIRS.key: Handling(lifecycle.refuse_assign_directories, plan=lifecycle.assign_directories),
     apis.INCREMENTAL_ALTER_CONFIGS.key: Handling(configs.refuse_alter_incrementally, plan=configs.alter_incrementally),
     apis.ALTER_CONFIGS.key: Handling(configs.refuse_alter, plan=configs.alter),
     apis.DESCRIBE_CONFIGS.key: Handling(configs.refuse_describe, read=configs.describe, anywhere=True),

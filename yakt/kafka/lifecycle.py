@@ -54,6 +54,7 @@ def heartbeat(request: wire.BrokerHeartbeatRequest, caller: Caller, view: View) 
         at=request.current_metadata_offset,
         fence=request.want_fence,
         shutdown=request.want_shut_down,
+        offline=request.offline_log_dirs,
     )
 
     def respond(results: Sequence[Result]) -> wire.BrokerHeartbeatResponse:
@@ -155,6 +156,49 @@ def refuse_alter_partitions(
     request: wire.AlterPartitionRequest, code: int, message: str | None
 ) -> wire.AlterPartitionResponse:
     return wire.AlterPartitionResponse(error_code=code)
+
+
+def assign_directories(request: wire.AssignReplicasToDirsRequest, caller: Caller, view: View) -> Plan:
+    """AssignReplicasToDirs: where a broker with several directories has put its replicas."""
+    assigned = tuple(
+        (directory.id, topic.topic_id, asked.partition_index)
+        for directory in request.directories
+        for topic in directory.topics
+        for asked in topic.partitions
+    )
+    command = commands.AssignDirectories(request.broker_id, request.broker_epoch, assigned)
+
+    def respond(results: Sequence[Result]) -> wire.AssignReplicasToDirsResponse:
+        (result,) = results
+        if isinstance(result, RefusedError):
+            return wire.AssignReplicasToDirsResponse(error_code=_epoch_error(result))
+        errors = iter(cast(Sequence[int], result.pairs["errors"]))
+        return wire.AssignReplicasToDirsResponse(
+            directories=tuple(
+                wire.AssignReplicasToDirsDirectoryResult(
+                    directory.id,
+                    tuple(
+                        wire.AssignReplicasToDirsTopicResult(
+                            topic.topic_id,
+                            tuple(
+                                wire.AssignReplicasToDirsPartitionResult(asked.partition_index, next(errors))
+                                for asked in topic.partitions
+                            ),
+                        )
+                        for topic in directory.topics
+                    ),
+                )
+                for directory in request.directories
+            )
+        )
+
+    return Plan((ask(command, caller, TIMEOUT_MAX_MS),), respond)
+
+
+def refuse_assign_directories(
+    request: wire.AssignReplicasToDirsRequest, code: int, message: str | None
+) -> wire.AssignReplicasToDirsResponse:
+    return wire.AssignReplicasToDirsResponse(error_code=code)
 
 
 def unregister(request: wire.UnregisterBrokerRequest, caller: Caller, view: View) -> Plan:

@@ -1,4 +1,4 @@
-"""Topics in commands: CreateTopics, DeleteTopics, CreatePartitions; reassignments, read (controller.md §7)."""
+"""Topics in commands: CreateTopics, DeleteTopics, CreatePartitions (controller.md §7)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -207,29 +207,3 @@ def refuse_add_partitions(
             for name in dict.fromkeys(topic.name for topic in request.topics)
         )
     )
-
-
-def list_reassignments(
-    request: wire.ListPartitionReassignmentsRequest, view: View
-) -> wire.ListPartitionReassignmentsResponse:
-    """Partitions that are being moved; None asks for all."""
-    image = view.image
-    wanted = None if request.topics is None else {one.name: set(one.partition_indexes) for one in request.topics}
-    found = []
-    for topic in image.topics.rows():
-        if wanted is not None and topic.name not in wanted:
-            continue
-        moving = tuple(
-            wire.OngoingPartitionReassignment(row.partition, row.replicas, row.adding, row.removing)
-            for row in image.partitions_of(topic)
-            if (row.adding or row.removing) and (wanted is None or row.partition in wanted[topic.name])
-        )
-        if moving:
-            found.append(wire.OngoingTopicReassignment(topic.name, moving))
-    return wire.ListPartitionReassignmentsResponse(topics=tuple(found))
-
-
-def refuse_list_reassignments(
-    request: wire.ListPartitionReassignmentsRequest, code: int, message: str | None
-) -> wire.ListPartitionReassignmentsResponse:
-    return wire.ListPartitionReassignmentsResponse(error_code=code, error_message=message)

@@ -16,7 +16,7 @@ from yakt.metadata.commands import (
     UnregisterBroker,
 )
 from yakt.metadata.decision import METADATA_LEVEL, Decision, Stamp, fresh_uuid
-from yakt.metadata.partition_change import lead_leaderless, remove_broker
+from yakt.metadata.partition_change import lead_leaderless, remove_broker, remove_directories
 from yakt.metadata.records import (
     BrokerEndpoint,
     BrokerFeature,
@@ -326,6 +326,8 @@ def heartbeat(state: State, command: HeartbeatBroker, stamp: Stamp) -> Decision:
             if not row.shutting_down:
                 records = [BrokerRegistrationChangeRecord(row.id, row.epoch, in_controlled_shutdown=1)]
             records += remove_broker(state, stamp.settings, row.id)
+    if not records and command.offline:
+        records = _fail_directories(state, row, command.offline, stamp)
 
     def touch(last_offset: int) -> None:
         if after is _Next.SHUTDOWN_NOW:
@@ -348,6 +350,21 @@ def heartbeat(state: State, command: HeartbeatBroker, stamp: Stamp) -> Decision:
         touch,
         may_split=True,
     )
+
+
+def _fail_directories(state: State, row: BrokerRow, offline: tuple[Uuid, ...], stamp: Stamp) -> list[Record]:
+    """Log directories that were online are no more: their replicas are out of sync, and lead nothing (KIP-858).
+
+    Told again with every heartbeat, so where that changes the broker's own state too, it can wait for the next.
+    """
+    failed = [directory for directory in row.directories if directory in offline]
+    if not failed:
+        return []
+    records: list[Record] = [*remove_directories(state, stamp.settings, row.id, failed)]
+    left = tuple(directory for directory in row.directories if directory not in failed)
+    if left:
+        records.append(BrokerRegistrationChangeRecord(row.id, row.epoch, log_dirs=left))
+    return records
 
 
 def _next_state(

@@ -69,6 +69,8 @@ class HeartbeatBroker(msgspec.Struct, frozen=True, gc=False):
     at: int | None = None
     fence: bool = False
     shutdown: bool = False
+    offline: tuple[Uuid, ...] = ()
+    """Log directories that have failed; what is not the broker's is left alone."""
 
 
 class ChangeBroker(msgspec.Struct, frozen=True, gc=False):
@@ -149,6 +151,25 @@ class CancelReassignment(msgspec.Struct, frozen=True, gc=False):
     partition: int
 
 
+class ElectLeader(msgspec.Struct, frozen=True, gc=False):
+    """The first replica shall lead (KIP-460); `unclean`: any that is there, where none in sync is."""
+
+    topic: str
+    partition: int
+    unclean: bool = False
+
+
+class AssignDirectories(msgspec.Struct, frozen=True, gc=False):
+    """A broker's AssignReplicasToDirs (KIP-858): directory, topic id and partition of each replica that has moved.
+
+    Answered with Kafka's error of each, 0 for none, in `errors`, in order.
+    """
+
+    broker: int
+    epoch: int
+    assigned: tuple[tuple[Uuid, Uuid, int], ...]
+
+
 class IsrChange(msgspec.Struct, frozen=True, gc=False):
     """What a leader wants of one of its partitions. `isr`: broker ids and their epochs, -1 where one is not checked."""
 
@@ -194,6 +215,20 @@ class AlterConfigs(msgspec.Struct, frozen=True, gc=False):
     replace: bool = False
 
 
+class QuotaChange(msgspec.Struct, frozen=True, gc=False):
+    """One quota's. `value` None: it is removed."""
+
+    key: str
+    value: float | None
+
+
+class AlterQuota(msgspec.Struct, frozen=True, gc=False):
+    """Kafka's AlterClientQuotas of one entity (KIP-546): types user, client-id, ip; a name None is the default's."""
+
+    entity: tuple[tuple[str, str | None], ...]
+    changes: tuple[QuotaChange, ...]
+
+
 class AllocateProducerIds(msgspec.Struct, frozen=True, gc=False):
     broker: int
     epoch: int
@@ -222,8 +257,11 @@ Command: TypeAlias = (
     | DeletePartition
     | ReassignPartition
     | CancelReassignment
+    | ElectLeader
     | AlterPartitions
+    | AssignDirectories
     | AlterConfigs
+    | AlterQuota
     | RegisterBroker
     | RegisterKafkaBroker
     | ChangeBroker
@@ -239,15 +277,17 @@ Command: TypeAlias = (
 
 
 class ListBrokers(msgspec.Struct, frozen=True, gc=False):
-    """BROKER LIST; `after`: the key that ended the last page."""
+    """BROKER LIST; `after`: the key that ended the last page. `full`, here and below: each row with its `offset=`."""
 
     fenced: bool | None = None
     limit: int = 1000
     after: str | None = None
+    full: bool = False
 
 
 class ShowBroker(msgspec.Struct, frozen=True, gc=False):
     id: int
+    full: bool = False
 
 
 class ListTopics(msgspec.Struct, frozen=True, gc=False):
@@ -256,6 +296,7 @@ class ListTopics(msgspec.Struct, frozen=True, gc=False):
     match: str | None = None
     limit: int = 1000
     after: str | None = None
+    full: bool = False
 
 
 class ShowTopic(msgspec.Struct, frozen=True, gc=False):
@@ -264,6 +305,7 @@ class ShowTopic(msgspec.Struct, frozen=True, gc=False):
     name: str
     limit: int = 1000
     after: str | None = None
+    full: bool = False
 
 
 class ListPartitions(msgspec.Struct, frozen=True, gc=False):
@@ -275,6 +317,7 @@ class ListPartitions(msgspec.Struct, frozen=True, gc=False):
     under_replicated: bool = False
     limit: int = 1000
     after: str | None = None
+    full: bool = False
 
 
 class GetConfigs(msgspec.Struct, frozen=True, gc=False):
@@ -288,10 +331,12 @@ class ListFeatures(msgspec.Struct, frozen=True, gc=False):
 class ListProducers(msgspec.Struct, frozen=True, gc=False):
     limit: int = 1000
     after: str | None = None
+    full: bool = False
 
 
 class ShowProducer(msgspec.Struct, frozen=True, gc=False):
     id: int
+    full: bool = False
 
 
 class FetchChanges(msgspec.Struct, frozen=True, gc=False):
@@ -365,6 +410,12 @@ class FindOffset(msgspec.Struct, frozen=True, gc=False):
     time_ms: int
 
 
+class ReadBrokerHistory(msgspec.Struct, frozen=True, gc=False):
+    """What the kept log says of one broker, oldest first: a row for each record that changed it."""
+
+    id: int
+
+
 class CreateSnapshot(msgspec.Struct, frozen=True, gc=False):
     wait: bool = False
 
@@ -387,6 +438,7 @@ NodeAsk: TypeAlias = (
     | ReadLog
     | FindTimes
     | FindOffset
+    | ReadBrokerHistory
     | CreateSnapshot
     | ListSnapshots
     | VerifySnapshot

@@ -10,6 +10,7 @@ from yakt.metadata import (
     config_control,
     partition_control,
     producer_control,
+    quota_control,
     refusals,
     topic_control,
 )
@@ -30,8 +31,11 @@ DECIDE: dict[type, Decide] = {
     c.DeletePartition: assignment_control.delete,
     c.ReassignPartition: assignment_control.reassign,
     c.CancelReassignment: assignment_control.cancel,
+    c.ElectLeader: partition_control.elect,
     c.AlterPartitions: partition_control.alter,
+    c.AssignDirectories: partition_control.assign_directories,
     c.AlterConfigs: config_alteration.alter,
+    c.AlterQuota: quota_control.alter,
     c.RegisterBroker: broker_control.register,
     c.RegisterKafkaBroker: broker_control.register_kafka,
     c.ChangeBroker: broker_control.change,
@@ -64,6 +68,7 @@ def check_unchanged(state: State, command: c.Command, if_offset: int) -> None:
             | c.DeletePartition(topic=name)
             | c.ReassignPartition(topic=name)
             | c.CancelReassignment(topic=name)
+            | c.ElectLeader(topic=name)
         ):
             what = f"topic/{name}"
             changed = state.topic_changed_offset(name)

@@ -1,6 +1,6 @@
 """Builds the change of a partition that a decision needs: election, ISR, directories (PartitionChangeBuilder)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from functools import cache
 
@@ -189,6 +189,21 @@ def remove_broker(state: State, settings: ControllerSettings, broker_id: int) ->
     election_of = _elections(state, settings)
     for row in _in_order(state, broker_id):
         if broker_id in row.isr:
+            isr = tuple([member for member in row.isr if member != broker_id])
+            change = build(state, row, Target(isr=isr), election_of(row.topic), not_active=broker_id)
+            if change is not None:
+                changes.append(change)
+    return changes
+
+
+def remove_directories(
+    state: State, settings: ControllerSettings, broker_id: int, directories: Collection[Uuid]
+) -> list[PartitionChangeRecord]:
+    """Takes a broker out of the ISRs of what it has in directories that have failed."""
+    changes = []
+    election_of = _elections(state, settings)
+    for row in _in_order(state, broker_id):
+        if broker_id in row.isr and row.directories[row.replicas.index(broker_id)] in directories:
             isr = tuple([member for member in row.isr if member != broker_id])
             change = build(state, row, Target(isr=isr), election_of(row.topic), not_active=broker_id)
             if change is not None:

@@ -1,16 +1,18 @@
-"""Decides what leaders ask of their partitions: AlterPartition (controller.md §6)."""
+"""Decides what is asked of partitions as they are: ISRs, elections, directories (controller.md §6, §8, §11)."""
 
 from yakt.errors import RefusedError
 from yakt.metadata import refusals
+from yakt.metadata.assignment_control import find as find_partition
 from yakt.metadata.broker_control import find
-from yakt.metadata.commands import AlterPartitions, IsrChange, Pairs
+from yakt.metadata.commands import AlterPartitions, AssignDirectories, ElectLeader, IsrChange, Pairs
 from yakt.metadata.decision import Decision, Stamp
-from yakt.metadata.partition_change import Election, Target, build, is_unclean_allowed
-from yakt.metadata.records import NO_LEADER_CHANGE, PartitionChangeRecord, Record
+from yakt.metadata.partition_change import Election, Target, build, is_online, is_unclean_allowed
+from yakt.metadata.records import NO_LEADER, NO_LEADER_CHANGE, PartitionChangeRecord, Record
 from yakt.metadata.rows import RECOVERED, RECOVERING, PartitionRow
 from yakt.metadata.state import State
 
 UNKNOWN_TOPIC_OR_PARTITION = 3
+NOT_LEADER_OR_FOLLOWER = 6
 NOT_CONTROLLER = 41
 INVALID_REQUEST = 42
 FENCED_LEADER_EPOCH = 74
@@ -22,11 +24,7 @@ NEW_LEADER_ELECTED = 108
 
 def alter(state: State, command: AlterPartitions, stamp: Stamp) -> Decision:
     """Each partition on its own: `partitions` of the answer has, in order, its error or what it is afterwards."""
-    try:
-        find(state, command.broker, command.epoch)
-    except RefusedError:
-        known = state.brokers.get(command.broker)
-        raise refusals.stale_broker_epoch(command.epoch, -1 if known is None else known.epoch) from None
+    _check_epoch(state, command.broker, command.epoch)
     records: list[Record] = []
     answers: list[Pairs] = []
     seen: set[tuple[bytes, int]] = set()
@@ -40,6 +38,15 @@ def alter(state: State, command: AlterPartitions, stamp: Stamp) -> Decision:
             records.append(record)
         answers.append({"error": error} if error or row is None else _after(row, record))
     return Decision(records, {"partitions": answers}, may_split=True)
+
+
+def _check_epoch(state: State, broker_id: int, epoch: int) -> None:
+    """A broker that is not registered has no epoch that is not stale."""
+    try:
+        find(state, broker_id, epoch)
+    except RefusedError:
+        known = state.brokers.get(broker_id)
+        raise refusals.stale_broker_epoch(epoch, -1 if known is None else known.epoch) from None
 
 
 def _alter_one(
@@ -105,3 +112,58 @@ def _after(row: PartitionRow, record: PartitionChangeRecord | None) -> Pairs:
         "recovery": row.recovery if record.leader_recovery_state == -1 else record.leader_recovery_state,
         "partition_epoch": partition_epoch,
     }
+
+
+def elect(state: State, command: ElectLeader, stamp: Stamp) -> Decision:
+    """ElectLeaders of one partition: the preferred leader, or, unclean, whoever is there where nobody leads."""
+    row = find_partition(state, command.topic, command.partition)
+    where = {"topic": row.topic, "partition": row.partition}
+    if row.leader != NO_LEADER if command.unclean else row.leader == row.replicas[0]:
+        raise RefusedError(
+            "ELECTION_NOT_NEEDED", "Leader election not needed for topic partition.", kafka=84, details=where
+        )
+    election = Election.UNCLEAN if command.unclean else Election.PREFERRED
+    record = build(state, row, Target(), election)
+    if record is None or record.leader in (NO_LEADER, NO_LEADER_CHANGE):
+        if command.unclean:
+            raise RefusedError(
+                "ELIGIBLE_LEADERS_NOT_AVAILABLE", "no replica is there to lead", kafka=83, retry=True, details=where
+            )
+        raise RefusedError(
+            "PREFERRED_LEADER_NOT_AVAILABLE",
+            "The preferred leader was not available.",
+            kafka=80,
+            retry=True,
+            details=where,
+        )
+    return Decision([record], {"leader": record.leader})
+
+
+def assign_directories(state: State, command: AssignDirectories, stamp: Stamp) -> Decision:
+    """AssignReplicasToDirs: where a broker has put its replicas; into one that is gone, it is out of sync there."""
+    _check_epoch(state, command.broker, command.epoch)
+    broker = state.brokers.get(command.broker)
+    assert broker is not None
+    records: list[Record] = []
+    errors: list[int] = []
+    seen: set[tuple[bytes, int]] = set()
+    for directory, topic_id, number in command.assigned:
+        topic = state.topic_by_id(topic_id)
+        row = state.partitions.get((topic_id, number))
+        if topic is None:
+            errors.append(UNKNOWN_TOPIC_ID)
+        elif row is None:
+            errors.append(UNKNOWN_TOPIC_OR_PARTITION)
+        elif command.broker not in row.replicas:
+            errors.append(NOT_LEADER_OR_FOLLOWER)
+        elif row.key in seen:
+            errors.append(INVALID_REQUEST)
+        else:
+            errors.append(0)
+            seen.add(row.key)
+            isr = row.isr if is_online(broker, directory) else tuple(one for one in row.isr if one != broker.id)
+            election = Election.UNCLEAN if is_unclean_allowed(state, stamp.settings, topic.name) else Election.ONLINE
+            record = build(state, row, Target(isr=isr, directories={broker.id: directory}), election)
+            if record is not None:
+                records.append(record)
+    return Decision(records, {"errors": errors}, may_split=True)
