@@ -7,6 +7,7 @@ base offset and leader epoch lie before it and are added when the batch is writt
 from typing import TypeAlias
 
 import attrs
+import msgspec
 
 from yakt.ids import Epoch, NodeId, Offset, Uuid
 
@@ -86,8 +87,7 @@ class SnapshotFooter:
 ControlRecord: TypeAlias = LeaderChange | KRaftVersion | Voters | SnapshotHeader | SnapshotFooter
 
 
-@attrs.frozen
-class RecordBatch:
+class RecordBatch(msgspec.Struct, frozen=True, gc=False):
     """Records `[base_offset, end_offset)` appended by the leader of `leader_epoch`.
 
     `body` is exactly what `crc` (CRC-32C) covers. `control` holds the decoded records of a control batch, and is
@@ -98,8 +98,14 @@ class RecordBatch:
     leader_epoch: Epoch
     count: int
     crc: int
-    body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
+    body: bytes
     control: tuple[ControlRecord, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"RecordBatch(base_offset={self.base_offset}, leader_epoch={self.leader_epoch}, count={self.count}, "
+            f"crc={self.crc}, body=<{len(self.body)} bytes>, control={self.control})"
+        )
 
     @property
     def end_offset(self) -> Offset:

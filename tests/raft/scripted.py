@@ -30,6 +30,8 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import msgspec
+from msgspec.structs import replace
 
 from yakt.batch import ControlRecord, KRaftVersion, LeaderChange, RecordBatch, Voter, Voters
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
@@ -475,7 +477,7 @@ class ScriptedCluster:
             if wanted.max_bytes == 1:
                 have = have[:1]
             assert have, f"nothing to send of {wanted}"
-            return attrs.evolve(message, records=have)
+            return replace(message, records=have)
         if isinstance(message, FetchSnapshotResponse) and isinstance(message.data, SnapshotRange):
             wanted_bytes = message.data
             size = disk.snapshots[wanted_bytes.snapshot_id]
@@ -586,18 +588,25 @@ def describe(value: object) -> str:
             return f"<{len(value)} bytes>"
         case tuple() | list():
             return "[" + ", ".join(map(describe, value)) + "]"
-    if attrs.has(type(value)):
+    if attrs.has(type(value)) or isinstance(value, msgspec.Struct):
         shown = []
         if isinstance(value, FetchRequest):
             shown.append(f"log={value.fetch_offset}@{value.last_fetched_epoch}")
-        for field in attrs.fields(type(value)):
-            given = getattr(value, field.name)
-            if field.name in ("fetch_offset", "last_fetched_epoch"):
+        for name, default in _fields(type(value)):
+            given = getattr(value, name)
+            if name in ("fetch_offset", "last_fetched_epoch"):
                 continue
-            if field.name in ("cluster_id", "max_bytes", "voter") and not isinstance(value, RememberVoter):
+            if name in ("cluster_id", "max_bytes", "voter") and not isinstance(value, RememberVoter):
                 continue
-            if given is None or (field.default is not attrs.NOTHING and given == field.default):
+            if given is None or (default not in (attrs.NOTHING, msgspec.NODEFAULT) and given == default):
                 continue
-            shown.append(f"{field.name}={describe(given)}")
+            shown.append(f"{name}={describe(given)}")
         return f"{type(value).__name__}({', '.join(shown)})"
     return str(value)
+
+
+def _fields(cls: type) -> list[tuple[str, object]]:
+    """Names and defaults of an event, effect or message."""
+    if attrs.has(cls):
+        return [(field.name, field.default) for field in attrs.fields(cls)]
+    return [(field.name, field.default) for field in msgspec.structs.fields(cls)]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, assert_never
 
 import attrs
+from msgspec.structs import replace
 
 from yakt.batch import ControlRecord, RecordBatch
 from yakt.errors import NotLeaderError, RefusedError
@@ -266,7 +267,7 @@ class Driver:
         if type(message) is FetchResponse and isinstance(message.records, LogRange):
             span = message.records
             batches = self.disk.read(span.start_offset, span.end_offset, span.max_bytes)
-            return attrs.evolve(message, records=batches)
+            return replace(message, records=batches)
         if type(message) is FetchSnapshotResponse and isinstance(message.data, SnapshotRange):
             piece = message.data
             return attrs.evolve(

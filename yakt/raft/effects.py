@@ -8,6 +8,7 @@ that lets out what rests on it.
 from typing import TypeAlias
 
 import attrs
+import msgspec
 
 from yakt.batch import RecordBatch
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey
@@ -31,8 +32,7 @@ class RememberVoter:
     voter: ReplicaKey
 
 
-@attrs.frozen
-class Append:
+class Append(msgspec.Struct, frozen=True, gc=False):
     """Write batches at the log end. Consecutive, dense."""
 
     batches: tuple[RecordBatch, ...]
@@ -45,8 +45,7 @@ class Truncate:
     end_offset: Offset
 
 
-@attrs.frozen
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Hand a message to the link of `to`; it may be lost, the core will ask again.
 
     A request's answer must come back as `Received(…, correlation)`; a response carries its request's `correlation`.
@@ -57,15 +56,13 @@ class Send:
     correlation: int
 
 
-@attrs.frozen
-class Commit:
+class Commit(msgspec.Struct, frozen=True, gc=False):
     """Everything below `high_watermark` is committed: mark it; it only grows."""
 
     high_watermark: Offset
 
 
-@attrs.frozen
-class ConfirmReads:
+class ConfirmReads(msgspec.Struct, frozen=True, gc=False):
     """Reads up to `ticket` may be served from any state that has applied everything below `high_watermark`."""
 
     ticket: int

@@ -1,8 +1,12 @@
-"""All that can happen to a replica: the one closed list that `RaftCore.step` takes in. Past tense, plain values."""
+"""All that can happen to a replica: the one closed list that `RaftCore.step` takes in. Past tense, plain values.
+
+What comes with every commit is a Struct: made in a fifth of the time of a frozen attrs class (hot-path.md §3).
+"""
 
 from typing import TypeAlias
 
 import attrs
+import msgspec
 
 from yakt.batch import ControlRecord
 from yakt.ids import NodeId, Offset, OffsetAndEpoch, ReplicaKey
@@ -20,8 +24,7 @@ Source: TypeAlias = NodeId | Visitor
 """Where a message comes from or goes to."""
 
 
-@attrs.frozen
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """A whole message. `correlation` pairs a response with its request; the request's sender chose it."""
 
     source: Source
@@ -56,25 +59,26 @@ class TimerFired:
     """`RaftCore.deadline` has passed."""
 
 
-@attrs.frozen
-class Proposed:
+class Proposed(msgspec.Struct, frozen=True, gc=False):
     """One turn's records, sealed as one batch, to be appended by this leader at `base_offset`, its log end."""
 
     base_offset: Offset
     count: int
     crc: int
-    body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
+    body: bytes
+
+    def __repr__(self) -> str:
+        body = f"<{len(self.body)} bytes>"
+        return f"Proposed(base_offset={self.base_offset}, count={self.count}, crc={self.crc}, body={body})"
 
 
-@attrs.frozen
-class Flushed:
+class Flushed(msgspec.Struct, frozen=True, gc=False):
     """Everything below `end_offset` is on this disk: the only source of durability."""
 
     end_offset: Offset
 
 
-@attrs.frozen
-class ReadAsked:
+class ReadAsked(msgspec.Struct, frozen=True, gc=False):
     """Reads up to `ticket` wait to be confirmed; tickets only grow."""
 
     ticket: int

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 import attrs
+import msgspec
 
 from yakt.batch import RecordBatch
 from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch, ReplicaKey
@@ -85,8 +86,7 @@ class QuorumEpochResponse:
     epoch: Epoch
 
 
-@attrs.frozen(kw_only=True)
-class FetchRequest:
+class FetchRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Ask for records from `fetch_offset` on; to the leader it also says that all below is durable here (KIP-595).
 
     `replica` None is an anonymous reader, never a voter. `epoch` is the sender's (CurrentLeaderEpoch),
@@ -106,8 +106,7 @@ class FetchRequest:
     cluster_id: str | None = None
 
 
-@attrs.frozen
-class LogRange:
+class LogRange(msgspec.Struct, frozen=True, gc=False):
     """Whole batches from the one that starts at or contains `start_offset`, at most `max_bytes` of them (but at
     least one), none at or past `end_offset`. Named by the core; the shell puts the bytes in as the message leaves."""
 
@@ -116,8 +115,7 @@ class LogRange:
     max_bytes: int
 
 
-@attrs.frozen(kw_only=True)
-class FetchResponse:
+class FetchResponse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Records, or why there are none: an `error`, the follower's log diverges, or it must load a snapshot first.
 
     `high_watermark` None: not known yet (always so before the leader's first commit in its epoch).

@@ -6,6 +6,7 @@ The driver itself, with controller and image, is what the full mode runs (`yakt.
 from collections.abc import Callable
 
 import attrs
+from msgspec.structs import replace
 
 from yakt.batch import LeaderChange, RecordBatch
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch
@@ -234,7 +235,7 @@ class Node(Host):
         if type(message) is FetchResponse:
             records = message.records
             if type(records) is LogRange:
-                message = attrs.evolve(message, records=self._read(records))
+                message = replace(message, records=self._read(records))
         elif type(message) is FetchSnapshotResponse:
             data = message.data
             if type(data) is SnapshotRange:
