@@ -11,6 +11,8 @@ from yakt.raft.statistics import ReplicaStatistics, Statistics
 
 BROKERS, CONTROLLERS = 1, 2
 """Endpoint types."""
+UPGRADE_TYPES = (1, 2, 3)
+"""Upgrade, safe and unsafe downgrade."""
 LISTENER = "CONTROLLER"
 """What brokers call the listener they find controllers at."""
 
@@ -129,24 +131,22 @@ def refuse_quorum(request: wire.DescribeQuorumRequest, code: int, message: str |
 
 
 def update_features(request: wire.UpdateFeaturesRequest, view: View) -> wire.UpdateFeaturesResponse:
-    """UpdateFeatures: this release supports the levels in force and no others, so nothing can be changed."""
-    results = []
+    """UpdateFeatures: this release supports the levels in force and no others; one failure fails all (KIP-1022)."""
     for update in request.feature_updates:
         row = view.image.features.get(update.feature)
         level = 0 if row is None else row.level
-        is_kept = update.max_version_level == level
-        results.append(
-            wire.UpdatableFeatureResult(
-                update.feature,
-                Code.NONE if is_kept else Code.INVALID_UPDATE_VERSION,
-                None if is_kept else f"The controllers support level {level} of {update.feature} and no other.",
+        why = None
+        if update.max_version_level != level:
+            why = f"The controllers support level {level} and no other."
+        elif update.upgrade_type not in UPGRADE_TYPES:
+            why = "The controller does not support the given upgrade type."
+        if why is not None:
+            return wire.UpdateFeaturesResponse(
+                error_code=Code.INVALID_UPDATE_VERSION,
+                error_message=f"Invalid update version {update.max_version_level} for feature {update.feature}. {why}",
             )
-        )
-    failed = next((result for result in results if result.error_code), None)
     return wire.UpdateFeaturesResponse(
-        error_code=Code.NONE if failed is None else failed.error_code,
-        error_message=None if failed is None else failed.error_message,
-        results=tuple(results),
+        results=tuple(wire.UpdatableFeatureResult(update.feature) for update in request.feature_updates)
     )
 
 

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import TypeVar
 
 from yakt.kafka.codes import Code
 from yakt.kafka.messages import configs as wire
-from yakt.kafka.plan import Caller, Plan, Slots, View, error_of, message_of, refusal
+from yakt.kafka.plan import TIMEOUT_MAX_MS, Caller, Plan, Slots, View, error_of, message_of, refusal
 from yakt.metadata import commands
 from yakt.metadata.commands import ConfigChange, Entity, Result
 from yakt.metadata.config_keys import TOPIC_KEYS
@@ -18,8 +18,6 @@ OPERATIONS = ("set", "delete", "append", "subtract")
 """By Kafka's number."""
 DYNAMIC_TOPIC, DYNAMIC_BROKER, DYNAMIC_DEFAULT_BROKER, DEFAULT, CLIENT_METRICS, GROUP = 1, 2, 3, 5, 7, 8
 """Config sources."""
-
-Resource: TypeAlias = wire.IncrementalAlterConfigsResource | wire.AlterConfigsResource
 
 
 def _entity(resource_type: int, name: str) -> Entity:
@@ -57,12 +55,20 @@ def _whole(resource: wire.AlterConfigsResource) -> commands.AlterConfigs:
     )
 
 
-def _slots(resources: Sequence[Resource], caller: Caller, timeout_ms: int, check: bool) -> Slots:
+R = TypeVar("R", wire.IncrementalAlterConfigsResource, wire.AlterConfigsResource)
+
+
+def _distinct(resources: Sequence[R]) -> list[R]:
+    """Each resource once: it is answered once too."""
+    return list({(one.resource_type, one.resource_name): one for one in resources}.values())
+
+
+def _slots(resources: Sequence[R], caller: Caller, check: bool) -> Slots:
     counts = Counter((one.resource_type, one.resource_name) for one in resources)
-    slots = Slots(caller, timeout_ms, check=check)
-    for resource in resources:
+    slots = Slots(caller, TIMEOUT_MAX_MS, check=check)
+    for resource in _distinct(resources):
         if counts[resource.resource_type, resource.resource_name] > 1:
-            slots.refuse(Code.INVALID_REQUEST, "the resource is named twice in the request")
+            slots.refuse(Code.INVALID_REQUEST, "Duplicate resource.")
         elif isinstance(resource, wire.AlterConfigsResource):
             slots.add_or_refuse(partial(_whole, resource))
         else:
@@ -70,12 +76,9 @@ def _slots(resources: Sequence[Resource], caller: Caller, timeout_ms: int, check
     return slots
 
 
-TIMEOUT_MS = 30_000
-
-
 def alter_incrementally(request: wire.IncrementalAlterConfigsRequest, caller: Caller, view: View) -> Plan:
     """IncrementalAlterConfigs: a resource fails or succeeds as a whole."""
-    slots = _slots(request.resources, caller, TIMEOUT_MS, request.validate_only)
+    slots = _slots(request.resources, caller, request.validate_only)
 
     def respond(results: Sequence[Result]) -> wire.IncrementalAlterConfigsResponse:
         return wire.IncrementalAlterConfigsResponse(
@@ -83,7 +86,7 @@ def alter_incrementally(request: wire.IncrementalAlterConfigsRequest, caller: Ca
                 wire.IncrementalAlterConfigsResult(
                     error_of(result), message_of(result), resource.resource_type, resource.resource_name
                 )
-                for resource, result in zip(request.resources, slots.fill(results), strict=True)
+                for resource, result in zip(_distinct(request.resources), slots.fill(results), strict=True)
             )
         )
 
@@ -97,14 +100,14 @@ def refuse_alter_incrementally(
     return wire.IncrementalAlterConfigsResponse(
         responses=tuple(
             wire.IncrementalAlterConfigsResult(code, message, one.resource_type, one.resource_name)
-            for one in request.resources
+            for one in _distinct(request.resources)
         )
     )
 
 
 def alter(request: wire.AlterConfigsRequest, caller: Caller, view: View) -> Plan:
     """AlterConfigs: the set given replaces all there was."""
-    slots = _slots(request.resources, caller, TIMEOUT_MS, request.validate_only)
+    slots = _slots(request.resources, caller, request.validate_only)
 
     def respond(results: Sequence[Result]) -> wire.AlterConfigsResponse:
         return wire.AlterConfigsResponse(
@@ -112,7 +115,7 @@ def alter(request: wire.AlterConfigsRequest, caller: Caller, view: View) -> Plan
                 wire.AlterConfigsResult(
                     error_of(result), message_of(result), resource.resource_type, resource.resource_name
                 )
-                for resource, result in zip(request.resources, slots.fill(results), strict=True)
+                for resource, result in zip(_distinct(request.resources), slots.fill(results), strict=True)
             )
         )
 
@@ -123,7 +126,8 @@ def refuse_alter(request: wire.AlterConfigsRequest, code: int, message: str | No
     """The same error for each resource."""
     return wire.AlterConfigsResponse(
         responses=tuple(
-            wire.AlterConfigsResult(code, message, one.resource_type, one.resource_name) for one in request.resources
+            wire.AlterConfigsResult(code, message, one.resource_type, one.resource_name)
+            for one in _distinct(request.resources)
         )
     )
 
@@ -141,6 +145,9 @@ def _described(resource: wire.DescribeConfigsResource, view: View) -> wire.Descr
         )
     if resource_type == TOPIC_CONFIG and view.image.topics.get(name) is None:
         return wire.DescribeConfigsResult(Code.UNKNOWN_TOPIC_OR_PARTITION, None, resource_type, name)
+    if resource_type == BROKER_CONFIG and name not in ("", str(view.node_id)):
+        why = f"Unexpected broker id, expected {view.node_id} or empty string, but received {name}"
+        return wire.DescribeConfigsResult(Code.INVALID_REQUEST, why, resource_type, name)
     source = {TOPIC_CONFIG: DYNAMIC_TOPIC, BROKER_CONFIG: DYNAMIC_BROKER}.get(resource_type, GROUP)
     if resource_type == BROKER_CONFIG and not name:
         source = DYNAMIC_DEFAULT_BROKER

@@ -8,7 +8,7 @@ HANDLINGS = {
     apis.DELETE_TOPICS.key: Handling(topics.refuse_delete, plan=topics.delete),
     apis.CREATE_PARTITIONS.key: Handling(topics.refuse_add_partitions, plan=topics.add_partitions),
     apis.LIST_PARTITION_REASSIGNMENTS.key: Handling(
-        partitions.refuse_list_reassignments, read=partitions.list_reassignments
+        partitions.refuse_list_reassignments, read=partitions.list_reassignments, anywhere=True
     ),
     apis.ELECT_LEADERS.key: Handling(partitions.refuse_elect, plan=partitions.elect),
     apis.ALTER_PARTITION_REASSIGNMENTS.key: Handling(partitions.refuse_reassign, plan=partitions.reassign),

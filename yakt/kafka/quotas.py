@@ -13,8 +13,9 @@ from yakt.metadata.commands import Result
 def alter(request: wire.AlterClientQuotasRequest, caller: Caller, view: View) -> Plan:
     """AlterClientQuotas: each entity an operation of its own."""
     counts = Counter(frozenset(_named(entry)) for entry in request.entries)
+    entries = list({frozenset(_named(entry)): entry for entry in request.entries}.values())
     slots = Slots(caller, TIMEOUT_MAX_MS, check=request.validate_only)
-    for entry in request.entries:
+    for entry in entries:
         if counts[frozenset(_named(entry))] > 1:
             slots.refuse(Code.INVALID_REQUEST, "the entity is named twice in the request")
             continue
@@ -25,7 +26,7 @@ def alter(request: wire.AlterClientQuotasRequest, caller: Caller, view: View) ->
         return wire.AlterClientQuotasResponse(
             entries=tuple(
                 wire.AlterClientQuotasEntryResult(error_of(result), message_of(result), entry.entity)
-                for entry, result in zip(request.entries, slots.fill(results), strict=True)
+                for entry, result in zip(entries, slots.fill(results), strict=True)
             )
         )
 
