@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 import attrs
@@ -12,6 +12,7 @@ import trio
 from tests.kafka_lab.broker import Broker, wait_ended
 from tests.kafka_lab.lab import KafkaTools, find_tools
 from yakt.client import Client, open_client
+from yakt.config import LogConfig
 from yakt.dev.cluster import Cluster, open_cluster
 from yakt.dev.configs import dev_configs
 
@@ -35,16 +36,21 @@ class Stage:
     cluster: Cluster
     client: Client
     broker: Broker
+    voters: list[str]
     since: int = 0
-    """Offset from which on the broker's changes are still to be looked at."""
+    """Offset from which on changes are still to be looked at."""
 
-    async def wait_broker(self, **wanted: object) -> None:
+    async def wait_broker(self, broker_id: int | None = None, **wanted: object) -> None:
         """Until a change of the broker makes it so."""
+        await self.wait("broker", id=self.broker.id if broker_id is None else broker_id, **wanted)
+
+    async def wait(self, kind: str, **wanted: object) -> None:
+        """Until an entity of this kind changes so; each wait goes on where the last one ended."""
         with trio.fail_after(START_S):
-            async with aclosing(self.client.watch(kind="broker", since=self.since)) as events:
+            async with aclosing(self.client.watch(kind=kind, since=self.since)) as events:
                 async for event in events:
                     self.since = event.offset + 1
-                    if event.pairs["id"] == self.broker.id and wanted.items() <= event.pairs.items():
+                    if wanted.items() <= event.pairs.items():
                         return
 
     async def leader(self) -> int:
@@ -62,8 +68,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def stage(tools: KafkaTools, directory: Path) -> AsyncIterator[Stage]:
+async def stage(tools: KafkaTools, directory: Path, log: LogConfig | None = None) -> AsyncIterator[Stage]:
     configs = dev_configs(directory, nodes=3, base_port=0)
+    if log is not None:
+        configs = tuple(attrs.evolve(config, log=log) for config in configs)
     async with open_cluster(configs, directory, lambda line: None) as cluster:
         for config in configs:
             cluster.start(config.node.id)
@@ -71,7 +79,7 @@ async def stage(tools: KafkaTools, directory: Path) -> AsyncIterator[Stage]:
         voters = [f"{config.node.id}@{config.kafka.advertised}" for config in configs if config.kafka is not None]
         broker = Broker(11, free_port(), voters, configs[0].cluster.id, directory, tools)
         async with open_client(",".join(str(node.line_address) for node in cluster.nodes.values())) as client:
-            yield Stage(cluster, client, broker)
+            yield Stage(cluster, client, broker, voters)
 
 
 async def test_a_life(tools: KafkaTools, tmp_path: Path) -> None:
@@ -120,3 +128,58 @@ async def test_a_life(tools: KafkaTools, tmp_path: Path) -> None:
             assert "clicks" in await broker.topics("--list")
         for node in there.cluster.nodes.values():
             assert "Traceback" not in node.log_path.read_text()
+
+
+async def test_replicas_shrink_and_come_back(tools: KafkaTools, tmp_path: Path) -> None:
+    """Two brokers, two replicas: one is killed, fenced, led around, and in sync again when it is back."""
+    async with stage(tools, tmp_path) as there:
+        one = there.broker
+        two = attrs.evolve(one, id=12, port=free_port())
+        async with one.running(), AsyncExitStack() as second:
+            process = await second.enter_async_context(two.running())
+            await there.wait_broker(fenced=False)
+            there.since = 0
+            await there.wait_broker(12, fenced=False)
+            await there.client.ask_line("TOPIC CREATE pairs assignment=[[12,11]] config.min.insync.replicas=1")
+            assert len(await one.produce("pairs", 100)) == 100
+
+            process.kill()
+            await wait_ended(process)
+            await there.wait("partition", topic="pairs", partition=0, isr=[11], leader=11)
+            await there.wait_broker(12, fenced=True)
+            acked = await one.produce("pairs", 100)
+            assert len(acked) == 100
+
+            await second.enter_async_context(two.running())
+            await there.wait_broker(12, fenced=False)
+            await there.wait("partition", topic="pairs", partition=0, isr=[11, 12])
+            await one.tool(
+                "org.apache.kafka.tools.LeaderElectionCommand",
+                "--election-type", "preferred", "--topic", "pairs", "--partition", "0",
+            )  # fmt: skip
+            await there.wait("partition", topic="pairs", partition=0, leader=12)
+            assert len(await one.consume("pairs", 200, "readers")) == 200
+
+
+async def test_one_joins_a_log_whose_start_is_gone(tools: KafkaTools, tmp_path: Path) -> None:
+    log = LogConfig(snapshot_bytes=8192, segment_bytes=4096, retention_bytes=8192, retention_ms=100)
+    async with stage(tools, tmp_path, log) as there:
+        number = 0
+        while True:  # until every node has thrown away the start of its log
+            for _ in range(200):
+                number += 1
+                await there.client.ask_line(
+                    f"CONFIG SET group/g{number % 50} consumer.session.timeout.ms={45000 + number}"
+                )
+            starts = []
+            for node in there.cluster.nodes.values():
+                async with open_client(str(node.line_address)) as client:
+                    await client.ask_line("SNAPSHOT CREATE wait=true")
+                    starts.append((await client.ask("STATUS")).pairs["log_start"])
+            if all(starts):
+                break
+        async with there.broker.running():
+            there.since = int(max(map(int, starts)))  # type: ignore[call-overload]
+            await there.wait_broker(fenced=False)
+            await there.client.ask_line("TOPIC CREATE orders partitions=1")
+            assert len(await there.broker.produce("orders", 20)) == 20
