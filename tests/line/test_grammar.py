@@ -198,7 +198,22 @@ def test_a_carriage_return_is_ignored() -> None:
 _PLAIN_WORDS = st.sampled_from(
     [
         *("CONFIG", "SET", "GET", "config", "topic/x", "client-metrics/a", "broker/1", "broker/", "group/", "topic"),
-        *("a=1", "metrics=x", "timeout=5", "request=r", "limit=3", "a.b=", "=", "1=2", "x==y", "", "@t", "#", "é=1"),
+        *(
+            "a=1",
+            "metrics=x",
+            "timeout=5",
+            "read=local",
+            "request=r",
+            "limit=3",
+            "a.b=",
+            "=",
+            "1=2",
+            "x==y",
+            "",
+            "@t",
+            "#",
+            "é=1",
+        ),
     ]
 )
 

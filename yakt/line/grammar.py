@@ -119,6 +119,7 @@ def line_too_long() -> RefusedError:
 
 # --- the short way ----------------------------------------------------------------------------------------------------
 
+_LOCAL = Options(read="local")
 _settable_keys: set[str] = set()
 _SETTABLE_KEYS_MAX = 4096
 
@@ -133,7 +134,7 @@ def _is_settable(key: str) -> bool:
 
 
 def _short_way(line: bytes, origin: Origin) -> Asked | None:
-    """A plain CONFIG SET of one key, or a plain CONFIG GET; None leaves the line to the general parser."""
+    """A plain CONFIG SET of one key, or a CONFIG GET, plain or local; None leaves the line to the general parser."""
     words = line.decode("ascii").split(" ", 3)
     if words[0] != "CONFIG" or len(words) < 3:
         return None
@@ -142,6 +143,8 @@ def _short_way(line: bytes, origin: Origin) -> Asked | None:
         return None
     if len(words) == 3:
         return Asked(GetConfigs(Entity(kind, name)), line, origin) if words[1] == "GET" else None
+    if words[1] == "GET":
+        return Asked(GetConfigs(Entity(kind, name)), line, origin, _LOCAL) if words[3] == "read=local" else None
     key, equals, value = words[3].partition("=")
     if words[1] != "SET" or not equals or " " in value or not (key in _settable_keys or _is_settable(key)):
         return None

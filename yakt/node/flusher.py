@@ -1,7 +1,8 @@
 """Where a sync runs: inline while the disk has been quick, else in a worker thread, off the event loop.
 
-A sync of some 150 us costs twice that in a thread (two wake-ups across cores); a disk that stalls would stall the
-whole node. So the last syncs decide (performance.md §3.5).
+A sync of some 150 us costs twice that in a thread (two wake-ups across cores), and far more while this thread is busy;
+a disk that stalls would stall the whole node. So the last syncs decide (performance.md §3.5): a slow one now and then
+is a hiccup, several are a slow disk.
 """
 
 import time
@@ -12,8 +13,12 @@ import trio
 
 from yakt.node.driver import Flush
 
-INLINE_BELOW_S = 0.002
+SLOW_S = 0.004
 REMEMBERED = 16
+SLOW_MAX = 3
+"""Of the last `REMEMBERED` syncs; with more the next goes to a thread."""
+STALL_S = 0.05
+"""A single sync that took so long counts for all that are remembered."""
 FSYNC_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
@@ -23,7 +28,8 @@ class Flusher:
     def __init__(self, on_done: Callable[[Flush], None], *, inline: bool = True) -> None:
         self._on_done = on_done
         self._inline = inline
-        self._recent: deque[float] = deque([INLINE_BELOW_S] * REMEMBERED, maxlen=REMEMBERED)
+        self._recent: deque[bool] = deque([True] * REMEMBERED, maxlen=REMEMBERED)
+        """Which of the last syncs were slow; a new node has yet to see a quick one."""
         self._slow = REMEMBERED
         self._next: Flush | None = None
         self._wanted = trio.Event()
@@ -32,7 +38,7 @@ class Flusher:
 
     def start(self, flush: Flush) -> bool:
         """True if it is done on return; else `on_done` is called from `run`. Raises StorageError."""
-        if self._inline and not self._slow:
+        if self._inline and self._slow <= SLOW_MAX:
             self._timed(flush)
             return True
         assert self._next is None
@@ -56,6 +62,10 @@ class Flusher:
         took = time.perf_counter() - start
         self.count += 1
         self.seconds += took
-        slow = took >= INLINE_BELOW_S
-        self._slow += slow - (self._recent[0] >= INLINE_BELOW_S)
-        self._recent.append(took)
+        if took >= STALL_S:
+            self._recent.extend([True] * REMEMBERED)
+            self._slow = REMEMBERED
+            return
+        slow = took >= SLOW_S
+        self._slow += slow - self._recent[0]
+        self._recent.append(slow)
