@@ -31,6 +31,7 @@ _AT = Option(key="at", type=Integer(), text="the past: everything below this off
 
 LIMIT = Option(key="limit", type=Integer(1, PAGE_LIMIT_MAX), text="lines a page; 1000")
 AFTER = Option(key="after", type=Text(1024), text="the next= of the last page")
+FULL = Option(key="full", type=Boolean(), text="true: with the offset= of each one's last change")
 PAGING: Mapping[str, Option] = {option.key: option for option in (LIMIT, AFTER)}
 
 

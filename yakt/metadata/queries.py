@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, assert_never
 
+from yakt.ids import format_uuid
 from yakt.metadata import commands as c
 from yakt.metadata import describe, feed, refusals
 from yakt.metadata.commands import Answer, Pairs, Query, Row
@@ -53,6 +54,8 @@ def _page(
     limit: int,
     pairs_of: Callable[[T], Pairs],
     key_of: Callable[[T], str],
+    *,
+    full: bool = False,
 ) -> Answer:
     """At most `limit` of what was found, and the key to go on from if there is more."""
     limit = max(1, min(limit, LIMIT_MAX))
@@ -64,9 +67,15 @@ def _page(
             assert last is not None
             pairs = {"next": key_of(last)}
             break
-        rows.append(Row(kind, pairs_of(one)))
+        rows.append(Row(kind, _full(one, pairs_of(one)) if full else pairs_of(one)))
         last = one
     return Answer({"count": len(rows), "offset": image.end_offset, **pairs}, rows)
+
+
+def _full(row: Any, pairs: Pairs) -> Pairs:
+    """With the offset of its last change, and what a partition's topic is known by."""
+    more: Pairs = {"topic_id": format_uuid(row.topic_id)} if type(row) is PartitionRow else {}
+    return {**pairs, **more, "offset": row.offset}
 
 
 def _one(image: MetadataImage, kind: str, pairs: Pairs) -> Answer:
@@ -107,16 +116,22 @@ def _topic(image: MetadataImage, query: c.ShowTopic) -> Answer:
     start = 0 if after is None else max(0, after + 1)
     rows = (image.partitions.get((topic.id, number)) for number in range(start, topic.partitions))
     shown = (row for row in rows if row is not None and describe.is_shown(row))
-    return _page(image, "partition", shown, query.limit, describe.partition, lambda row: str(row.partition))
+    return _page(
+        image, "partition", shown, query.limit, describe.partition, lambda row: str(row.partition), full=query.full
+    )
 
 
 def _topics(image: MetadataImage, query: c.ListTopics) -> Answer:
     matches: Callable[[str], Any] = (
         (lambda _name: True) if query.match is None else re.compile(fnmatch.translate(query.match)).match
     )
+    if query.match is not None and not any(letter in query.match for letter in "*?["):
+        rows = [row] if (row := image.topics.get(query.match)) is not None else []
+        rows = [row for row in rows if query.after is None or row.name > query.after]
+        return _page(image, "topic", rows, query.limit, describe.topic, lambda row: row.name, full=query.full)
     names = (name for name in _after(image.topics.sorted_keys(), query.after) if matches(name))
-    rows = (row for row in map(image.topics.get, names) if row is not None)
-    return _page(image, "topic", rows, query.limit, describe.topic, lambda row: row.name)
+    found = (row for row in map(image.topics.get, names) if row is not None)
+    return _page(image, "topic", found, query.limit, describe.topic, lambda row: row.name, full=query.full)
 
 
 def _partitions(image: MetadataImage, query: c.ListPartitions) -> Answer:
@@ -134,7 +149,13 @@ def _partitions(image: MetadataImage, query: c.ListPartitions) -> Answer:
 
     wanted = filter(is_wanted, _partitions_after(image, query, after))
     return _page(
-        image, "partition", wanted, query.limit, describe.partition, lambda row: f"{row.topic}:{row.partition}"
+        image,
+        "partition",
+        wanted,
+        query.limit,
+        describe.partition,
+        lambda row: f"{row.topic}:{row.partition}",
+        full=query.full,
     )
 
 
@@ -177,16 +198,18 @@ def _partitions_after(
 def _brokers(image: MetadataImage, query: c.ListBrokers) -> Answer:
     rows = map(image.brokers.get, _after(image.brokers.sorted_keys(), _number(query.after)))
     shown = (row for row in rows if row is not None and query.fenced in (None, row.fenced))
-    return _page(image, "broker", shown, query.limit, describe.broker, lambda row: str(row.id))
+    return _page(image, "broker", shown, query.limit, describe.broker, lambda row: str(row.id), full=query.full)
 
 
 def _broker(image: MetadataImage, query: c.ShowBroker) -> Answer:
     row = image.brokers.get(query.id)
     if row is not None:
-        return _one(image, "broker", describe.broker(row))
+        pairs = describe.broker(row)
+        return _one(image, "broker", _full(row, pairs) if query.full else pairs)
     closed = image.closed.get(query.id)
     if closed is not None:
-        return _one(image, "broker", describe.closed_broker(closed))
+        pairs = describe.closed_broker(closed)
+        return _one(image, "broker", _full(closed, pairs) if query.full else pairs)
     raise refusals.unknown_broker(query.id, image.end_offset, image.broker_ids())
 
 
@@ -198,11 +221,12 @@ def _features(image: MetadataImage) -> Answer:
 def _producers(image: MetadataImage, query: c.ListProducers) -> Answer:
     rows = map(image.producers.get, _after(image.producers.sorted_keys(), _number(query.after)))
     shown = (row for row in rows if row is not None)
-    return _page(image, "producer", shown, query.limit, describe.producer, lambda row: str(row.id))
+    return _page(image, "producer", shown, query.limit, describe.producer, lambda row: str(row.id), full=query.full)
 
 
 def _producer(image: MetadataImage, query: c.ShowProducer) -> Answer:
     row = image.producers.get(query.id)
     if row is None:
         raise refusals.unknown_producer(query.id, image.end_offset)
-    return _one(image, "producer", describe.producer(row))
+    pairs = describe.producer(row)
+    return _one(image, "producer", _full(row, pairs) if query.full else pairs)
