@@ -28,6 +28,7 @@ from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.node.asks import Here, NodeInfo
 from yakt.node.driver import Driver, Flush
+from yakt.node.figures import NodeFigures
 from yakt.node.flusher import Flusher
 from yakt.node.history import History
 from yakt.node.leadership import Leadership
@@ -251,6 +252,8 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
     peer_listeners = await listen_on(config.peer, "peer")
     line_listeners = await listen_on(config.line, "line")
     line_address = config.line.told(port_of(line_listeners))
+    http_listeners = [] if config.http is None else await listen_on(config.http, "http")
+    http_address = None if config.http is None else config.http.told(port_of(http_listeners))
     kafka_listeners = [] if config.kafka is None else await listen_on(config.kafka, "kafka")
     kafka_address = None if config.kafka is None else config.kafka.told(port_of(kafka_listeners))
     chance = random.Random(secrets.randbits(64)).random
@@ -320,6 +323,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
                 node_id=me,
                 directory_id=recovered.directory_id,
                 line=str(line_address),
+                http=None if http_address is None else str(http_address),
                 kafka=None if kafka_address is None else str(kafka_address),
                 features=FEATURES,
             ),
@@ -344,6 +348,12 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         nursery.start_soon(links.run, peer_listeners)
         nursery.start_soon(here.snapshots.run)
         nursery.start_soon(_serve_lines, service, line_listeners, here.info)
+        http_done = trio.Event()
+        if http_listeners:
+            figures = NodeFigures(driver, world.flusher)
+            nursery.start_soon(_serve_http, service, http_listeners, figures, here.info, stop, http_done)
+        else:
+            http_done.set()
         if kafka_listeners:
             about = About(
                 node_id=me,
@@ -354,10 +364,14 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        print(_serving(config, line_address, kafka_address), file=sys.stderr, flush=True)
+        # A sync that is done in a worker must not wait 5 ms for the interpreter while this thread is busy.
+        sys.setswitchinterval(0.0005)
+        print(_serving(config, line_address, http_address, kafka_address), file=sys.stderr, flush=True)
         await stop.wait()
         logger.info("stopping")
         await _stop(driver, leadership)
+        with trio.move_on_after(STOP_S):
+            await http_done.wait()
         nursery.cancel_scope.cancel()
 
 
@@ -369,8 +383,25 @@ async def _serve_lines(service: NodeService, listeners: Sequence[trio.SocketList
     )
 
 
-def _serving(config: Config, line: Address, kafka: Address | None) -> str:
-    others = "" if kafka is None else f" kafka {kafka}"
+async def _serve_http(
+    service: NodeService,
+    listeners: Sequence[trio.SocketListener],
+    figures: NodeFigures,
+    info: NodeInfo,
+    stop: trio.Event,
+    done: trio.Event,
+) -> None:
+    """Loaded only here: a node without [http] neither needs nor holds what serves it."""
+    from yakt.http import listener as http_listener  # noqa: PLC0415
+
+    about = http_listener.About(cluster_id=info.cluster_id, version=info.version)
+    await http_listener.serve(service, listeners, figures, about, stop)
+    done.set()
+
+
+def _serving(config: Config, line: Address, http: Address | None, kafka: Address | None) -> str:
+    others = "" if http is None else f" http {http}"
+    others += "" if kafka is None else f" kafka {kafka}"
     return f"yakt node {config.node.id} serving: line {line} peer {config.peer.listen}{others}"
 
 
