@@ -374,3 +374,9 @@ def test_s19_nobody_starts_as_leader(cluster: Cluster) -> None:
     cluster[1].role = "leader"
     with caught("S19 "):
         cluster.checker.started(cluster[1])
+
+
+def test_s20_a_queue_outgrows_its_bound(cluster: Cluster) -> None:
+    cluster.checker.bounded(NodeId(1), {"parked fetches": (3, 3)})
+    with caught("S20 "):
+        cluster.checker.bounded(NodeId(1), {"parked fetches": (4, 3)})

@@ -19,6 +19,7 @@ from yakt.errors import NotLeaderError, RefusedError
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey
 from yakt.metadata.commands import Result
 from yakt.metadata.image import MetadataImage
+from yakt.node.histogram import Histogram
 from yakt.node.loader import Loader
 from yakt.node.runs import Reads, Run, Writes, no_leader, not_leader_any_more, timed_out
 from yakt.raft import effects as do
@@ -97,6 +98,10 @@ class Driver:
         """Told after every turn: `deadline` may have come nearer."""
         self.elections = 0
         """Times the leader changed, as seen here."""
+        self.commit_seconds = Histogram()
+        """From a proposal to its commit, of each that this node made as the leader."""
+        self._proposed: deque[tuple[int, Instant]] = deque()
+        """By end offset, when; what is not committed."""
         self._queue: deque[Writes] = deque()
         self._queued = 0
         self._fresh = False
@@ -227,6 +232,14 @@ class Driver:
         self._serial += 1
         return self._serial
 
+    def queues(self) -> dict[str, tuple[int, int]]:
+        """What waits here: its size, and the bound it is held to."""
+        return {
+            "commands to decide": (self._queued, QUEUE_MAX),
+            "reads to confirm": (sum(type(run) is Reads for run in self._unconfirmed), QUEUE_MAX),
+            "forwarded runs": (len(self._forwarded), QUEUE_MAX),
+        }
+
     # --- effects ------------------------------------------------------------------------------------------------
 
     def _carry_out(self, effects: Sequence[do.Effect]) -> None:
@@ -240,6 +253,7 @@ class Driver:
                     self._dirty = True
                 case do.Commit(high_watermark=high_watermark):
                     self.high_watermark = high_watermark
+                    self._time_commits()
                 case do.ConfirmReads(ticket=ticket, high_watermark=high_watermark):
                     self._confirmed, self._confirmed_end = ticket, high_watermark
                 case do.SaveElection(epoch=epoch, leader_id=leader_id, voted=voted):
@@ -262,6 +276,13 @@ class Driver:
         if installed is not None and (control := self.disk.snapshot_control(installed)):
             self.take(events.SnapshotLoaded(installed, control))
 
+    def _time_commits(self) -> None:
+        proposed = self._proposed
+        if proposed and proposed[0][0] <= self.high_watermark:
+            now = self.around.now()
+            while proposed and proposed[0][0] <= self.high_watermark:
+                self.commit_seconds.observe(now - proposed.popleft()[1])
+
     def _fill(self, message: Message) -> Message:
         """The core names ranges; the bytes go in as the message leaves."""
         if type(message) is FetchResponse and isinstance(message.records, LogRange):
@@ -283,6 +304,7 @@ class Driver:
         self._fresh = bool(self._queue)
         if self.loader.active is not None:
             self.loader.deactivate()
+            self._proposed.clear()
             self._forget_unsure()
         if leader_id is not None:
             # A leader that hangs keeps its links open; what it was asked it can only answer as a deposed one.
@@ -358,6 +380,7 @@ class Driver:
             crc, body = seal(values, now_ms)
             base_offset = self.core.log_end_offset
             self.disk.offer(RecordBatch(base_offset, self.core.epoch, len(values), crc, body))
+            self._proposed.append((base_offset + len(values), self.around.now()))
             self.take(events.Proposed(base_offset, len(values), crc, body))
 
     def _await_commit(self, writes: Writes) -> None:

@@ -4,7 +4,7 @@ The checker sees all nodes at once, which none of them can: it keeps one diction
 hold, one list of what is committed, and one of who led and who was voted for. Each check costs O(what changed).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from yakt.batch import LeaderChange, RecordBatch
@@ -73,7 +73,7 @@ class Subject(Protocol):
 
 
 class Checker:
-    """The invariants S1 to S14, S18 and S19. Each method raises ViolationError, named after the check."""
+    """The invariants S1 to S14 and S18 to S20. Each method raises ViolationError, named after the check."""
 
     def __init__(self, subjects: dict[NodeId, Subject], requests_of: RequestsOf) -> None:
         self.subjects = subjects
@@ -353,6 +353,12 @@ class Checker:
             raise ViolationError("S7 StateMachineSafety", f"node {node.id} applies {offset}, not committed there")
         if self.states.setdefault(offset, state) != state:
             raise ViolationError("S18 StateEquality", f"node {node.id} has another state at {offset} than another node")
+
+    def bounded(self, node: NodeId, queues: Mapping[str, tuple[int, int]]) -> None:
+        """`queues`: what waits on the node, its size and the bound it is held to."""
+        for name, (size, bound) in queues.items():
+            if size > bound:
+                raise ViolationError("S20 BoundedQueues", f"node {node}: {size} {name}, {bound} are allowed")
 
     # Snapshots
 

@@ -92,6 +92,7 @@ class WatchedDriver(Driver):
             super()._carry_out((effect,))
             host.did(effect)
         host.checker.stepped(host)
+        host.checker.bounded(host.id, {**host.core_queues(), **self.queues()})
         invariants.check(self.core.quorum)
 
 

@@ -18,6 +18,7 @@ from yakt.raft.log import LogState
 from yakt.raft.messages import FetchRequest, Message, VoteRequest
 from yakt.raft.quorum import Election as FoundElection
 from yakt.raft.quorum import RaftConfig, SealControl
+from yakt.raft.roles import Leader
 from yakt.sim.checker import Checker
 from yakt.sim.history import History
 from yakt.sim.machine import Request
@@ -271,7 +272,20 @@ class Host(ABC):
         if self.awake(self.transfer, to):
             self.take(TransferAsked(to))
 
-    # Its disk and its clock
+    # Its queues, its disk and its clock
+
+    def core_queues(self) -> dict[str, tuple[int, int]]:
+        """What waits in its core: size and bound."""
+        assert self.core is not None
+        quorum = self.core.quorum
+        if not isinstance(quorum.role, Leader):
+            return {}
+        role, config = quorum.role, quorum.config
+        return {
+            "parked fetches": (len(role.parked), config.visitors_max + len(role.followers)),
+            "observers": (len(role.observers), config.observers_max),
+            "readers": (len(role.round_readers) + len(role.next_readers), 2 * len(role.followers)),
+        }
 
     def flush_duration(self) -> float:
         """How long the next flush takes; 0: inline."""

@@ -154,6 +154,7 @@ class Node(Host):
             self._do[type(effect)](effect)
         if self.core is core:
             self.checker.stepped(self)
+            self.checker.bounded(self.id, self.core_queues())
             invariants.check(core.quorum)
 
     def _settle(self) -> None:

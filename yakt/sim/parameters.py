@@ -76,7 +76,6 @@ class Parameters:
     """Mean time between a client's answer and its next request."""
     patience: float = 1.0
     """A client asks again, perhaps elsewhere, after so long."""
-    observers: int = 0
     core_only: bool = False
     """The healing at the end mends only a connected majority; other links stay cut."""
     election_timeout: float = 0.3
@@ -141,7 +140,6 @@ def draw(seed: int, nodes: int | None = None) -> Parameters:
         readers=random.choice((0, 1, 2)),
         think=random.choice((0.001, 0.01, 0.05)),
         patience=random.choice((0.1, 0.5, 2.0)),
-        observers=random.choice((0, 0, 1)),
         core_only=random.random() < 0.5,
         election_timeout=0.05 if short else 0.3,
         fetch_timeout=0.1 if short else 0.6,
