@@ -19,6 +19,7 @@ from yakt.batch import BATCH_SIZE_MAX
 from yakt.errors import CodecError, RefusedError, ReplayError
 from yakt.ids import Instant, Offset, Uuid
 from yakt.metadata import codec, commands, refusals
+from yakt.metadata.balancing import Balancing
 from yakt.metadata.broker_control import fence_records, session_ms
 from yakt.metadata.commands import Answer, Asked, Pairs, Result, Row
 from yakt.metadata.controller import check_unchanged, decide
@@ -97,6 +98,7 @@ class ActiveController:
         self._hashes: deque[tuple[int, int]] = deque()
         """Those written and not committed, by the offset below which they hold."""
         self._hash_due = Instant(-math.inf)
+        self._balancing = Balancing(now)
         self._wrote_at = now
         self._observed_until = Instant(-math.inf)
         self._marks: dict[int, tuple[commands.Origin, _Mark]] = {}
@@ -286,8 +288,8 @@ class ActiveController:
 
     @property
     def deadline(self) -> Instant:
-        """When `on_deadline` has something to do; infinity while there is nothing."""
-        deadline = self.sessions.deadline
+        """When `on_deadline` has something to do."""
+        deadline = min(self.sessions.deadline, self._balancing.deadline)
         idle_until = self._wrote_at + IDLE_S
         if idle_until <= self._observed_until and idle_until < deadline:
             deadline = Instant(idle_until)
@@ -296,7 +298,7 @@ class ActiveController:
         return deadline
 
     def on_deadline(self, now: Instant, now_ms: int) -> None:
-        """Fence whose session is over; tell the image's hash. What that writes is in the turn afterwards."""
+        """Fence whose session is over, tell the image's hash, give leaderships back; it is in the turn afterwards."""
         stamp = self._stamp
         stamp.now, stamp.now_ms = now, now_ms
         while (ended := self.sessions.expire(now)) is not None:
@@ -306,6 +308,9 @@ class ActiveController:
             self._write_own(fence_records(self.delta, row, stamp), f"the session of broker {row.id} ended")
         if self.delta.hash != self._hash_told and now >= self._hash_due:
             self._tell_hash(now)
+        elected = self._balancing.advance(self.delta, now)
+        if elected:
+            self._write_own([*elected], "preferred leaders lead again")
         if self._wrote_at + IDLE_S <= min(now, self._observed_until):
             self._write([NoOpRecord()], None)
 
