@@ -1,6 +1,7 @@
 """Builds one node of all its parts and runs it: one root nursery, an ordered start, an ordered stop."""
 
 import gc
+import importlib
 import random
 import secrets
 import signal
@@ -246,12 +247,11 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
     recovered = store.recovered
     for note in recovered.notes:
         logger.warning(note)
-    for table, listener in (("http", config.http),):
-        if listener is not None:
-            logger.warning(f"this release has no {table} listener: [{table}] is left alone")
     peer_listeners = await listen_on(config.peer, "peer")
     line_listeners = await listen_on(config.line, "line")
     line_address = config.line.told(port_of(line_listeners))
+    if config.http is not None:
+        _check_http()
     http_listeners = [] if config.http is None else await listen_on(config.http, "http")
     http_address = None if config.http is None else config.http.told(port_of(http_listeners))
     kafka_listeners = [] if config.kafka is None else await listen_on(config.kafka, "kafka")
@@ -383,6 +383,16 @@ async def _serve_lines(service: NodeService, listeners: Sequence[trio.SocketList
     )
 
 
+def _check_http() -> None:
+    """A node without [http] neither needs nor holds what serves it, so that is loaded here. Raises ConfigError."""
+    try:
+        importlib.import_module("yakt.http.listener")
+    except ModuleNotFoundError as exc:
+        raise ConfigError(
+            [f"HTTP needs {exc.name}, which is not installed: pip install 'yakt[http]' @ $.http"]
+        ) from None
+
+
 async def _serve_http(
     service: NodeService,
     listeners: Sequence[trio.SocketListener],
@@ -391,10 +401,10 @@ async def _serve_http(
     stop: trio.Event,
     done: trio.Event,
 ) -> None:
-    """Loaded only here: a node without [http] neither needs nor holds what serves it."""
-    from yakt.http import listener as http_listener  # noqa: PLC0415
+    from yakt.http import application
+    from yakt.http import listener as http_listener
 
-    about = http_listener.About(cluster_id=info.cluster_id, version=info.version)
+    about = application.About(cluster_id=info.cluster_id, version=info.version)
     await http_listener.serve(service, listeners, figures, about, stop)
     done.set()
 

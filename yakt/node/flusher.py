@@ -12,6 +12,7 @@ from collections.abc import Callable
 import trio
 
 from yakt.node.driver import Flush
+from yakt.node.histogram import Histogram
 
 SLOW_S = 0.004
 REMEMBERED = 16
@@ -33,8 +34,8 @@ class Flusher:
         self._slow = REMEMBERED
         self._next: Flush | None = None
         self._wanted = trio.Event()
-        self.count = 0
-        self.seconds = 0.0
+        self.seconds = Histogram()
+        """Of all syncs."""
 
     def start(self, flush: Flush) -> bool:
         """True if it is done on return; else `on_done` is called from `run`. Raises StorageError."""
@@ -60,8 +61,7 @@ class Flusher:
         start = time.perf_counter()
         flush.run()
         took = time.perf_counter() - start
-        self.count += 1
-        self.seconds += took
+        self.seconds.observe(took)
         if took >= STALL_S:
             self._recent.extend([True] * REMEMBERED)
             self._slow = REMEMBERED
