@@ -8,9 +8,11 @@ are sent and stored without being copied together.
 import struct
 from bisect import bisect_right
 from enum import IntEnum
-from typing import Any, TypeGuard, TypeVar
+from functools import lru_cache
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 import attrs
+import msgspec
 
 from yakt.errors import CodecError
 from yakt.ids import OffsetAndEpoch, ReplicaKey
@@ -219,16 +221,25 @@ _SPOKEN = {
     Api.PING: _Spoken((1,), PING, PONG),
 }
 _API_OF: dict[type[Any], Api] = {spoken.request.cls: api for api, spoken in _SPOKEN.items()}
-_CODECS: dict[tuple[int, int, int], tuple[Api, Codec[Any]]] = {
-    (kind, api, version): (api, schema.codec(version))
-    for api, spoken in _SPOKEN.items()
-    for kind, schema in ((_REQUEST, spoken.request), (_RESPONSE, spoken.response))
-    for version in range(len(spoken.since))
-}
+_REQUESTS = frozenset(_API_OF)
+_Codecs: TypeAlias = dict[tuple[int, int, int], tuple[Api, Codec[Any]]]
+"""By a frame's header: kind, API key, version."""
 
 
-@attrs.frozen
-class Frame:
+@lru_cache(maxsize=16)
+def _spoken_at(protocol: int) -> tuple[_Codecs, dict[int, int]]:
+    """All that protocol version `protocol` speaks, and the version of each API in it."""
+    versions = {int(api): bisect_right(spoken.since, protocol) - 1 for api, spoken in _SPOKEN.items()}
+    codecs = {
+        (kind, int(api), versions[api]): (api, schema.codec(versions[api]))
+        for api, spoken in _SPOKEN.items()
+        for kind, schema in ((_REQUEST, spoken.request), (_RESPONSE, spoken.response))
+        if versions[api] >= 0
+    }
+    return codecs, versions
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One decoded frame. `api` is that of the request, in a response too; `correlation` is the requester's."""
 
     api: Api
@@ -238,7 +249,7 @@ class Frame:
 
 def is_request(message: PeerMessage) -> TypeGuard[PeerRequest]:
     """Whether the message asks for an answer."""
-    return type(message) in _API_OF
+    return message.__class__ in _REQUESTS
 
 
 def api_of(request: PeerRequest) -> Api:
@@ -248,7 +259,7 @@ def api_of(request: PeerRequest) -> Api:
 
 def version_of(api: Api, protocol: int) -> int:
     """The version of an API that protocol version `protocol` (from 1) speaks."""
-    return bisect_right(_SPOKEN[api].since, protocol) - 1
+    return _spoken_at(protocol)[1][api]
 
 
 def encode(api: Api, message: PeerMessage, correlation: int, protocol: int) -> list[bytes]:
@@ -256,12 +267,14 @@ def encode(api: Api, message: PeerMessage, correlation: int, protocol: int) -> l
 
     A response names the API of its request. Raises CodecError for a field out of its range.
     """
-    kind = _REQUEST if is_request(message) else _RESPONSE
-    version = version_of(api, protocol)
-    fields = _CODECS[kind, api, version][1].encode(message)
-    rest = _rest_of(message)
+    kind = _REQUEST if message.__class__ in _REQUESTS else _RESPONSE
+    codecs, versions = _spoken_at(protocol)
+    key = int(api)  # as a key of a dict an Enum is slow
+    version = versions[key]
+    fields = codecs[kind, key, version][1].encode(message)
+    rest = _rest_of(message) if kind == _RESPONSE else []
     size = _HEADER.size + len(fields) + sum(map(len, rest))
-    return [_LENGTH_AND_HEADER.pack(size, kind, api, version, correlation) + fields, *rest]
+    return [_LENGTH_AND_HEADER.pack(size, kind, key, version, correlation) + fields, *rest]
 
 
 def decode(payload: bytes, protocol: int) -> Frame:
@@ -269,12 +282,13 @@ def decode(payload: bytes, protocol: int) -> Frame:
     if len(payload) < _HEADER.size:
         raise CodecError(f"a frame of {len(payload)} bytes has no whole header", len(payload))
     kind, key, version, correlation = _HEADER.unpack_from(payload)
-    api, codec = _CODECS.get((kind, key, version), (None, None))
-    if api is None or codec is None or version != version_of(api, protocol):
+    found = _spoken_at(protocol)[0].get((kind, key, version))
+    if found is None:
         raise CodecError(f"frame kind {kind}, API {key}, version {version} is not of protocol {protocol}", 0)
+    api, codec = found
     message, after = codec.read(payload, _HEADER.size, len(payload))
     if after != len(payload):
-        message = _with_rest(message, payload[after:], after)
+        message = _with_rest(message, payload, after)
     return Frame(api, message, correlation)
 
 
@@ -332,23 +346,12 @@ def _rest_of(message: PeerMessage) -> list[bytes]:
             return []
 
 
-def _with_rest(message: PeerMessage, rest: bytes, position: int) -> PeerMessage:
-    """The message with the log bytes that followed it."""
+def _with_rest(message: PeerMessage, payload: bytes, position: int) -> PeerMessage:
+    """The message with the log bytes that follow it in its frame."""
     match message:
         case FetchResponse():
-            # Spelt out: `attrs.evolve` takes twice as long, and this is on the way of every commit.
-            return FetchResponse(
-                error=message.error,
-                leader_id=message.leader_id,
-                epoch=message.epoch,
-                high_watermark=message.high_watermark,
-                log_start_offset=message.log_start_offset,
-                diverging=message.diverging,
-                snapshot_id=message.snapshot_id,
-                records=tuple(batches.split(rest)),
-                read_round=message.read_round,
-            )
+            return msgspec.structs.replace(message, records=tuple(batches.split(payload, position)))
         case FetchSnapshotResponse():
-            return attrs.evolve(message, data=rest)
+            return attrs.evolve(message, data=payload[position:])
         case _:
-            raise CodecError(f"{len(rest)} bytes left over after {type(message).__name__}", position)
+            raise CodecError(f"{len(payload) - position} bytes left over after {type(message).__name__}", position)

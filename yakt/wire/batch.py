@@ -84,13 +84,12 @@ def encode(batch: RecordBatch) -> bytes:
     return head(batch) + batch.body
 
 
-def split(data: bytes) -> list[RecordBatch]:
-    """The batches that these bytes are, to the last one: checked, data still opaque, control records decoded.
+def split(data: bytes, position: int = 0) -> list[RecordBatch]:
+    """The batches that these bytes are from `position` to the last one: checked, still opaque, control decoded.
 
     Raises CodecError whose position is where the batch begins that is cut short, of another format, or damaged.
     """
     batches = []
-    position = 0
     while position < len(data):
         found = read_batch(data, position)
         if found is None:

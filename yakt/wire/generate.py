@@ -7,6 +7,7 @@ makes that sound when reading: no step moves backwards, so a read past `end` sho
 
 import struct
 from collections.abc import Callable, Sequence
+from enum import EnumMeta
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -173,7 +174,11 @@ class _Encoding(_Text):
                 self.part(f"b'\\xff' if {access} is None else b'\\1' + {encode}({access})")
             case Mapped():
                 local = self.name("mapped")
-                self.line(f"{local} = {self.name('to_wire', kind.to_wire)}({access})")
+                if kind.none is not None:
+                    self.line(f"{local} = {access}")
+                    self.line(f"if {local} is None: {local} = {kind.none}")
+                else:
+                    self.line(f"{local} = {self.name('to_wire', kind.to_wire)}({access})")
                 self.value(kind.of, local)
             case Struct():
                 self.struct(kind, access)
@@ -250,6 +255,8 @@ class _Decoding(_Text):
     def __init__(self, version: int, flexible: bool) -> None:
         super().__init__(version, flexible)
         self.packed: list[tuple[Fixed, str]] = []
+        self.mapped: list[str] = []
+        """Lines that turn fixed fields, once unpacked, into what they are here."""
 
     def struct(self, declared: Struct[Any], *, ends: bool = False) -> str:
         """Read all fields into locals; returns the expression that makes the value of them. `ends`: up to `end`."""
@@ -323,8 +330,9 @@ class _Decoding(_Text):
             return local
         if isinstance(kind, Mapped):
             on_wire = self.value(kind.of)
-            self.flush()
-            self.line(f"{local} = {self.name('from_wire', kind.from_wire)}({on_wire})")
+            self.mapped.append(self._mapping(kind, on_wire, local))
+            if not isinstance(kind.of, Fixed):
+                self.flush()
             return local
         self.flush()
         match kind:
@@ -333,13 +341,23 @@ class _Decoding(_Text):
             case Array():
                 self._array(kind, local)
             case Nullable():
-                read = self.name("read", _reader_of(kind.of, self.version, self.flexible))
                 self.line("p += 1")
                 self.line(f"if data[p - 1] > 127: {local} = None")
-                self.line(f"else: {local}, p = {read}(data, p, end)")
+                self.line("else:")
+                self.indent += 1
+                self.line(f"{local} = {self.struct(kind.of)}")
+                self.indent -= 1
             case Struct():
                 self.line(f"{local} = {self.struct(kind)}")
         return local
+
+    def _mapping(self, kind: Mapped, on_wire: str, local: str) -> str:
+        if kind.none is not None:
+            return f"{local} = None if {on_wire} == {kind.none} else {on_wire}"
+        if isinstance(kind.from_wire, EnumMeta):  # a KeyError trips, and the table words it
+            members: dict[Any, Any] = {member.value: member for member in list[Any](kind.from_wire)}
+            return f"{local} = {self.name('members', members)}[{on_wire}]"
+        return f"{local} = {self.name('from_wire', kind.from_wire)}({on_wire})"
 
     def _size(self, local: str, code: str) -> None:
         """Read a length or count, plus one, into `local`; 0 is null.
@@ -412,6 +430,9 @@ class _Decoding(_Text):
             self.line(f"{locals_}, = {self.name('unpack', layout.unpack_from)}(data, p)")
             self.line(f"p += {layout.size}")
             self.packed = []
+        for line in self.mapped:
+            self.line(line)
+        self.mapped = []
 
 
 def _encoder_of(kind: Type, version: int, flexible: bool) -> Callable[[Any], bytes]:

@@ -76,6 +76,8 @@ class Mapped:
     of: "Type"
     to_wire: Callable[[Any], Any]
     from_wire: Callable[[Any], Any]
+    none: int | None = None
+    """What stands for None, where that is all there is to it."""
 
 
 INT8 = Fixed("int8", "b", 1)
@@ -116,7 +118,9 @@ def MAPPED(of: "Type", to_wire: Callable[[Any], Any], from_wire: Callable[[Any],
 
 def OPTIONAL(of: Fixed, none: int = -1) -> Mapped:  # noqa: N802
     """A number in which `none` stands for None, as Kafka says -1 where there is no leader."""
-    return Mapped(of, lambda value: none if value is None else value, lambda value: None if value == none else value)
+    return Mapped(
+        of, lambda value: none if value is None else value, lambda value: None if value == none else value, none
+    )
 
 
 class Missing:
