@@ -24,8 +24,10 @@ logger = structlog.get_logger()
 CHECK_S = 1.0
 """How often it is looked whether one is due; the recovery point is noted then too."""
 CLEAN_S = 60.0
-PACE = 2.0
+PACE = 4.0
 """After each slice commits have this many times as long for themselves."""
+GROWTH = 2
+"""The next snapshot comes when the log has grown by this many times the last one, and by `snapshot_bytes`."""
 
 
 class SnapshotSettings(Protocol):
@@ -82,8 +84,8 @@ class Snapshots:
         end_offset = self.driver.loader.end_offset
         if end_offset == 0 or (newest is not None and newest.id.offset >= end_offset):
             return False
-        # Not before the log has grown by as much as the last snapshot holds: a large image is not written for ever.
-        least = max(self.settings.snapshot_bytes, newest.size if newest is not None else 0)
+        # A large image is not written for ever: at the most half as much as is logged.
+        least = max(self.settings.snapshot_bytes, GROWTH * newest.size if newest is not None else 0)
         if self.store.bytes_since_snapshot >= least * self._stagger:
             return True
         since_ms = newest.timestamp_ms if newest is not None else self._started_ms
