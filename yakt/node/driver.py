@@ -486,6 +486,10 @@ class Driver:
         """The epoch of the log where the run wrote tells whether it stands."""
         if writes.answered:
             return
+        if writes.epoch == self.loader.epoch:
+            # It wrote past the start of its epoch, and that is still the last one here: no other can lie between.
+            writes.finish(writes.results)
+            return
         applied = self.loader.end_offset
         for i, end in enumerate(writes.ends):
             if not end:
