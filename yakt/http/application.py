@@ -29,6 +29,8 @@ from yakt.node.service import ControllerService
 logger = structlog.get_logger()
 
 BODY_SIZE_MAX = 2 * 1024 * 1024
+BODY_DRAINED_MAX = 16 * 1024 * 1024
+"""Of a body that is too large: so much is read all the same, for many clients hear nothing before they have sent all."""
 BODY_S = 30.0
 """For the whole of a body to arrive."""
 REQUESTS_MAX = 256
@@ -252,16 +254,21 @@ async def _body(request: Request) -> bytes:
     """The whole of it. Raises RefusedError: TOO_LARGE, REQUEST_TIMEOUT."""
     too_large = RefusedError("TOO_LARGE", f"a body has at most {BODY_SIZE_MAX} bytes")
     length = request.headers.get("content-length", "0")
-    if length.isascii() and length.isdigit() and int(length) > BODY_SIZE_MAX:
+    if length.isascii() and length.isdigit() and int(length) > BODY_DRAINED_MAX:
         raise too_large
     parts: list[bytes] = []
     size = 0
     with trio.move_on_after(BODY_S) as scope:
         async for part in request.stream():
             size += len(part)
-            if size > BODY_SIZE_MAX:
+            if size > BODY_DRAINED_MAX:
                 raise too_large
-            parts.append(part)
+            if size > BODY_SIZE_MAX:
+                parts.clear()
+            else:
+                parts.append(part)
+    if size > BODY_SIZE_MAX:
+        raise too_large
     if scope.cancelled_caught:
         raise RefusedError("REQUEST_TIMEOUT", f"the body did not arrive within {BODY_S:.0f} s", retry=True)
     return b"".join(parts)
