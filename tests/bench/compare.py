@@ -139,7 +139,7 @@ def yakt_runs(nodes: Nodes, arguments: argparse.Namespace) -> dict[str, Run]:
         command = [sys.executable, "-m", "yakt", "bench", "--server", server, "--only", only, "--clients", shape]
         done = subprocess.run(
             [*command, "--seconds", str(arguments.seconds), "--json"],
-            check=True,
+            check=False,  # 5: some reply was an ERR, which the report shows
             capture_output=True,
             text=True,
             cwd=ROOT,

@@ -121,7 +121,7 @@ class Nodes:
 
 @contextmanager
 def own_cluster(count: int, data: Path | None) -> Iterator[Nodes]:
-    """Run nodes on free ports; their data is removed afterwards unless `data` says where it shall be."""
+    """Run nodes on free ports, their data below `data` or in the temporary directory; it is removed afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="yakt-bench-", dir=data))
     nodes = Nodes(directory, dev_configs(directory, nodes=count, base_port=0))
     try:

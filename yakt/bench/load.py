@@ -42,7 +42,7 @@ class Shape:
 
 @attrs.frozen(kw_only=True)
 class Measured:
-    """One run. Latencies in ms; `cpu` is this process's own share of one core."""
+    """One run: replies that were OK, and how long they took, in ms; `cpu` is this process's own share of one core."""
 
     shape: str
     replies: int
@@ -63,6 +63,8 @@ class _Client:
     """When lines were sent, and how many, oldest first."""
     rest: bytes = b""
     """An unfinished line."""
+    waits: bool = False
+    """For room to send the rest."""
     unsent: memoryview = attrs.Factory(lambda: memoryview(b""))
 
 
@@ -150,18 +152,21 @@ class Load:
         failed = lines.count(b"\nERR")
         if failed:
             self._note_errors(lines, failed)
+        self._replies += done
         done += failed
         if not done:
             return
-        self._replies += done
         now = time.perf_counter()
         left = done
         while left:
+            if not client.sent:
+                raise ConnectionError("more replies than requests")
             at, count = client.sent.popleft()
             if count > left:
                 client.sent.appendleft((at, count - left))
                 count = left
-            self._latencies.append((now - at, count))
+            if not failed:  # what was refused was not done, quickly or not
+                self._latencies.append((now - at, count))
             left -= count
         self._send(client, done)
 
@@ -186,8 +191,10 @@ class Load:
         except BlockingIOError:
             sent = 0
         client.unsent = client.unsent[sent:]
-        wanted = select.EPOLLIN | (select.EPOLLOUT if client.unsent else 0)
-        self._epoll.modify(client.sock.fileno(), wanted)
+        if bool(client.unsent) != client.waits:
+            client.waits = not client.waits
+            wanted = select.EPOLLIN | (select.EPOLLOUT if client.waits else 0)
+            self._epoll.modify(client.sock.fileno(), wanted)
 
 
 def percentiles(latencies: Sequence[tuple[float, int]], wanted: Sequence[float]) -> list[float]:

@@ -269,9 +269,11 @@ class Loop:
             for node in self.nodes.values():
                 node.spent = 0.0
             self.leader.timed(lambda chunks=chunks, answered=answered: self._submit(chunks, answered))  # type: ignore[misc]
+            patience = self.now + 1.0
             while len(answered) < connections:
                 self._pass_on()
                 if len(answered) < connections:
+                    assert self.now < patience, "nothing is committed any more"
                     self.now += 0.001
                     self._ring()
             assert all(reply.startswith(b"OK") for reply in answered), answered[0]

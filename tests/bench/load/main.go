@@ -116,7 +116,7 @@ func operations(kind string, servers []string, conns int, run, value string) (op
 			}, nil
 		}
 		return func(worker, serial int64) error {
-			_, err := clients[worker%int64(conns)].Put(ctx, fmt.Sprintf("%s-%x", run[:8], serial), value)
+			_, err := clients[worker%int64(conns)].Put(ctx, fmt.Sprintf("%s-%x", run[8:], serial), value)
 			return err
 		}, nil
 	}
@@ -147,12 +147,14 @@ func operations(kind string, servers []string, conns int, run, value string) (op
 		case "zk-set":
 			_, err := session.Set(fmt.Sprintf("%s/%x", root, serial%256), []byte(value), -1)
 			return err
-		default:
+		case "zk-sync-get":
 			if _, err := session.Sync(root); err != nil {
 				return err
 			}
 			_, _, err := session.Get(fmt.Sprintf("%s/%x", root, serial%256))
 			return err
+		default:
+			return fmt.Errorf("no such kind: %s", kind)
 		}
 	}, nil
 }
