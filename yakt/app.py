@@ -28,7 +28,7 @@ from yakt.metadata.commands import Asked, Result
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.node.asks import Here, NodeInfo
-from yakt.node.driver import Driver, Flush
+from yakt.node.driver import Driver
 from yakt.node.figures import NodeFigures
 from yakt.node.flusher import Flusher
 from yakt.node.history import History
@@ -37,6 +37,7 @@ from yakt.node.loader import Loader
 from yakt.node.node_service import NodeService
 from yakt.node.runs import Writes
 from yakt.node.snapshots import Snapshots, load_image
+from yakt.node.surroundings import Flush
 from yakt.node.timer import Timer
 from yakt.node.visits import Visits
 from yakt.peer.codec import PROTOCOL_MAX, PROTOCOL_MIN

@@ -17,10 +17,11 @@ from yakt.metadata.active import ActiveController
 from yakt.metadata.commands import Answer, Asked, Result
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
-from yakt.node.driver import Driver, Flush
+from yakt.node.driver import Driver
 from yakt.node.loader import Loader
 from yakt.node.runs import Reads, Writes
 from yakt.node.snapshots import load_image
+from yakt.node.surroundings import Flush
 from yakt.node.visits import Visits
 from yakt.raft import events
 from yakt.raft.core import Election, LogState, RaftConfig, RaftCore

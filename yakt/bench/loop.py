@@ -22,9 +22,10 @@ from yakt.metadata.active import ActiveController
 from yakt.metadata.commands import Asked, Result
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
-from yakt.node.driver import Driver, Flush
+from yakt.node.driver import Driver
 from yakt.node.loader import Loader
 from yakt.node.runs import Writes
+from yakt.node.surroundings import Flush
 from yakt.peer import codec
 from yakt.raft import events
 from yakt.raft.core import Election, LogState, RaftConfig, RaftCore

@@ -9,19 +9,19 @@ drives the same object. Who flushes, who sends and what time it is are given at 
 import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, assert_never
+from typing import assert_never
 
 import attrs
 from msgspec.structs import replace
 
-from yakt.batch import ControlRecord, RecordBatch
+from yakt.batch import RecordBatch
 from yakt.errors import NotLeaderError, RefusedError
-from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey
+from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch
 from yakt.metadata.commands import Result
-from yakt.metadata.image import MetadataImage
 from yakt.node.histogram import Histogram
 from yakt.node.loader import Loader
 from yakt.node.runs import Reads, Run, Writes, no_leader, not_leader_any_more, timed_out
+from yakt.node.surroundings import Disk, Flush, Surroundings
 from yakt.raft import effects as do
 from yakt.raft import events
 from yakt.raft.core import RaftCore
@@ -35,50 +35,6 @@ QUEUE_MAX = 20_000
 RETRY_S = 0.02
 """Before a run is forwarded again to a node that said it does not lead."""
 NEVER = Instant(float("inf"))
-
-
-class Flush(Protocol):
-    """One sync under way; `run` may be called in any thread, once."""
-
-    def run(self) -> None: ...
-
-
-class Disk(Protocol):
-    """The part of storage that effects need. What is said to be durable is so on return. Raises StorageError."""
-
-    def offer(self, batch: RecordBatch) -> None: ...
-    def append(self, batches: Sequence[RecordBatch]) -> None: ...
-    def begin_flush(self) -> Flush | None: ...
-    def finish_flush(self, flush: Any) -> Offset: ...
-    def truncate(self, end_offset: Offset) -> None: ...
-    def save_election(self, epoch: Epoch, leader_id: NodeId | None, voted: ReplicaKey | None) -> None: ...
-    def remember_voter(self, voter: ReplicaKey) -> None: ...
-    def read(self, start_offset: Offset, end_offset: Offset, max_bytes: int) -> Sequence[RecordBatch]: ...
-    def write_snapshot_part(self, snapshot_id: OffsetAndEpoch, position: int, data: bytes) -> None: ...
-    def install_snapshot(self, snapshot_id: OffsetAndEpoch) -> None: ...
-    def read_snapshot(self, snapshot_id: OffsetAndEpoch, position: int, max_bytes: int) -> bytes: ...
-    def snapshot_control(self, snapshot_id: OffsetAndEpoch) -> tuple[ControlRecord, ...]:
-        """KRaftVersion and Voters of its first batch; none at kraft.version 0."""
-        ...
-
-
-class Surroundings(Protocol):
-    """What a driver needs of the world, given by the Trio shell or the simulator."""
-
-    def now(self) -> Instant: ...
-    def wall_ms(self) -> int: ...
-    def send(self, to: events.Source, message: Message, correlation: int) -> None: ...
-    def forward(self, to: NodeId, correlation: int, writes: Writes) -> bool:
-        """Send a run to the leader; False if there is no way to it now."""
-        ...
-
-    def start_flush(self, flush: Flush) -> bool:
-        """True: it is done already (inline). Else `Driver.flushed` will be called."""
-        ...
-
-    def load_image(self, snapshot_id: OffsetAndEpoch) -> MetadataImage: ...
-    def line_address(self, node: NodeId) -> str | None: ...
-    def peer_address(self, node: NodeId) -> str | None: ...
 
 
 class Driver:

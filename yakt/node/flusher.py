@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import trio
 
-from yakt.node.driver import Flush
 from yakt.node.histogram import Histogram
+from yakt.node.surroundings import Flush
 
 SLOW_S = 0.004
 REMEMBERED = 16

@@ -20,9 +20,10 @@ from yakt.metadata.commands import Asked, Entity, Origin, Result, SetConfigs, Sh
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.tags import origin_of
-from yakt.node.driver import Driver, Flush
+from yakt.node.driver import Driver
 from yakt.node.loader import Loader
 from yakt.node.runs import Reads, Writes
+from yakt.node.surroundings import Flush
 from yakt.raft import effects as do
 from yakt.raft import invariants
 from yakt.raft.core import RaftCore
