@@ -16,7 +16,7 @@ def test_the_files_of_conf_are_one_cluster(capsys: pytest.CaptureFixture[str]) -
     assert captured.err == ""
     assert captured.out.splitlines()[1] == (
         f"{files[1]}: node 2 of cluster eWFrdC1kZW1vLWNsdXN0ZQ, "
-        "peer 127.0.0.1:7102 line 127.0.0.1:7202, data data/node2"
+        "peer 127.0.0.1:7102 line 127.0.0.1:7202 http 127.0.0.1:7302 kafka 127.0.0.1:7402, data data/node2"
     )
 
 

@@ -44,7 +44,8 @@ def test_the_cluster_of_conf(number: int) -> None:
     assert config.node.data == Path(f"data/node{number}")
     assert str(config.peer.listen) == str(config.peer.advertised) == f"127.0.0.1:710{number}"
     assert str(config.line.listen) == str(config.line.advertised) == f"127.0.0.1:720{number}"
-    assert config.http is None
+    assert config.http is not None
+    assert str(config.http.listen) == str(config.http.advertised) == f"127.0.0.1:730{number}"
     assert config.kafka is not None
     assert str(config.kafka.listen) == str(config.kafka.advertised) == f"127.0.0.1:740{number}"
 

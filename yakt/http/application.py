@@ -30,7 +30,7 @@ logger = structlog.get_logger()
 
 BODY_SIZE_MAX = 2 * 1024 * 1024
 BODY_DRAINED_MAX = 16 * 1024 * 1024
-"""Of a body that is too large: so much is read all the same, for many clients hear nothing before they have sent all."""
+"""Of one that is too large: so much is read all the same, for many clients hear nothing before they have sent all."""
 BODY_S = 30.0
 """For the whole of a body to arrive."""
 REQUESTS_MAX = 256

@@ -181,7 +181,7 @@ def _schema_of(type: ArgumentType) -> Json:
 
 
 def _name(spec: RouteSpec) -> str:
-    words = [part.strip("{}").replace("-", "_") for part in spec.path.split("/") if part and part != "v1"]
+    words = [part.strip("{}") for part in spec.path.split("/") if part and part != "v1"]
     return "_".join([spec.method.lower(), *words])
 
 
