@@ -25,7 +25,7 @@ root, first, count, shape, check, mode = json.loads(sys.argv[1])
 sys.path.insert(0, root)
 import attrs, yakt
 from yakt.sim.parameters import draw
-from yakt.sim.simulation import simulate
+from yakt.sim.seed import simulate
 assert yakt.__file__.startswith(root), yakt.__file__
 seen = []
 for seed in range(first, first + count):

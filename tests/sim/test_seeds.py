@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from yakt.sim.simulation import simulate
+from yakt.sim.seed import simulate
 
 SEEDS = int(os.environ.get("YAKT_SIM_SEEDS", "2400" if os.environ.get("CI") else "60"))
 """Of the fast mode; a third as many of the full one."""

@@ -10,7 +10,8 @@ from functools import partial
 
 import attrs
 
-from yakt.sim.simulation import EVENTS, MODES, Outcome, simulate
+from yakt.sim.seed import EVENTS, simulate
+from yakt.sim.simulation import MODES, Outcome
 
 FAILED = 5
 """Exit status when a check found trouble."""

@@ -5,21 +5,16 @@ random connected majority, while the other links stay cut or half cut (L2): the 
 pre-vote are needed both (verification.md, section 1).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import attrs
 
 from yakt.errors import ViolationError
 from yakt.ids import NodeId
+from yakt.sim.host import Host
 from yakt.sim.network import Way
-
-if TYPE_CHECKING:
-    from yakt.sim.host import Host
-    from yakt.sim.simulation import Simulation
+from yakt.sim.simulation import Simulation
 
 LEADER_WITHIN = 10
 """Election timeouts."""

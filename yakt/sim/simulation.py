@@ -1,13 +1,11 @@
-"""One run: a world built from a seed, a time of trouble, a time of healing, and what came out of it."""
+"""A simulated cluster: its nodes, clients, troubles and checks on one world; and what a run of it came to."""
 
-import traceback
 from collections.abc import Callable, Mapping
 
 import attrs
 
-from yakt.errors import ViolationError
 from yakt.ids import NodeId
-from yakt.sim import driven, liveness, machine
+from yakt.sim import driven, machine
 from yakt.sim.checker import Checker, RequestsOf
 from yakt.sim.clients import Client, Reader, Writer
 from yakt.sim.faults import Faults
@@ -15,19 +13,15 @@ from yakt.sim.history import History
 from yakt.sim.host import Host
 from yakt.sim.network import Network
 from yakt.sim.nodes import Node
-from yakt.sim.parameters import Parameters, draw
+from yakt.sim.parameters import Parameters
 from yakt.sim.world import World
 
-EVENTS = 3000
-"""How long the time of trouble lasts, if nobody says."""
 MODES: Mapping[str, tuple[type[Host], RequestsOf]] = {
     "fast": (Node, machine.requests_of),
     "full": (driven.DrivenNode, driven.requests_of),
 }
 """What runs on the nodes, and how requests are found in its batches. fast: the core, and a state machine of a few lines
 around it. full: the driver, the controller and the image too, as in a real node."""
-CRASH = "crash"
-"""The "check" of a failure that no check named: an assertion of the product, or any other exception."""
 
 
 @attrs.frozen(kw_only=True)
@@ -122,35 +116,3 @@ class Simulation:
             check=check,
             message=message,
         )
-
-
-def simulate(
-    seed: int,
-    *,
-    nodes: int | None = None,
-    events: int = EVENTS,
-    parameters: Parameters | None = None,
-    tell: Callable[[float, str, str], None] | None = None,
-    mode: str = "fast",
-) -> Outcome:
-    """Run one seed: `events` events of trouble, then healing. Never raises for what the product does wrong."""
-    drawn = parameters or draw(seed, nodes)
-    simulation = Simulation(seed, drawn, tell, mode)
-    check, message = None, ""
-    try:
-        simulation.start()
-        simulation.world.run(events=events)
-        liveness.heal_and_wait(simulation)
-    except ViolationError as failure:
-        check, message = failure.check, str(failure)
-    except Exception as failure:
-        where = traceback.extract_tb(failure.__traceback__)[-1]
-        check = CRASH
-        message = (
-            f"{type(failure).__name__}: {failure} at {where.filename.rpartition('/')[2]}:{where.lineno} ({where.line})"
-        )
-        if tell:
-            tell(simulation.world.now, "!", traceback.format_exc())
-    if tell and message:
-        tell(simulation.world.now, "!", message)
-    return attrs.evolve(simulation.outcome(check, message), parameters=drawn)
