@@ -14,11 +14,11 @@ from yakt.ids import Uuid, format_uuid
 from yakt.metadata import commands as c
 from yakt.metadata import records as r
 from yakt.metadata import snapshot
-from yakt.metadata.codec import decode_batch, encode
+from yakt.metadata.codec import decode_batch, decode_values, encode
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.records import Record
 from yakt.metadata.rows import MIGRATING, PROTOCOLS, entity_name
-from yakt.metadata.tags import ImageHash, image_hash_record
+from yakt.metadata.tags import ImageHash, Origin, image_hash_record, with_origin
 from yakt.wire import batch
 
 DIRECTORIES = ["3.9.1-rich", "3.9.1-kraft1", "4.3.1-kraft1", "4.3.1-level21"]
@@ -328,6 +328,21 @@ def test_a_follower_that_differs_from_its_leader_stops_and_says_where() -> None:
     told = image_hash_record(ImageHash(1, 9, cluster.image.hash))
     with pytest.raises(ReplayError, match=rf"part in \[{agreed}, 9\)"):
         cluster.follower.replay(cluster.follower.end_offset, 1, 0, [told])
+
+
+def test_the_bytes_at_hand_hash_as_the_records_do() -> None:
+    """An origin seen before and one seen first, none, a transaction's, a value that is replaced, a multi-byte one."""
+    sets = [r.ConfigRecord(16, f"m{i}", "metrics", "ü" * i) for i in range(8)]
+    records: list[Record] = [with_origin(one, Origin(1, address="a:1")) for one in sets[:4]]
+    records += [sets[4], r.BeginTransactionRecord("t"), with_origin(sets[5], Origin(1, address="b:2")), sets[6]]
+    records += [r.EndTransactionRecord(), with_origin(sets[7], Origin(1, client="c", request="q", answer={}))]
+    records += [r.ConfigRecord(16, "m1", "metrics", "new"), with_origin(sets[0], Origin(1, address="a:1"))]
+    _, body = batch.seal([encode(one) for one in records], 1)
+    by_bytes, by_records = MetadataImage(), MetadataImage()
+    by_bytes.replay(0, 1, 1, *decode_values(body))
+    by_records.replay(0, 1, 1, decode_batch(body))
+    assert by_bytes.hash == by_records.hash != 0
+    assert rows_of(by_bytes) == rows_of(by_records)
 
 
 def test_a_hash_of_another_form_is_no_alarm() -> None:
