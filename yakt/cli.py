@@ -47,7 +47,10 @@ COMMANDS: Mapping[str, Command] = {
     "sim": Command(
         "yakt.sim.command", "run whole clusters on a fake network, disk and clock; each failure is a number"
     ),
-    "bench": Command("yakt.bench.command", "measure writes, reads and failover of a cluster; or the Python of a commit"),
+    "bench": Command(
+        "yakt.bench.command", "measure writes, reads and failover of a cluster; or the Python of a commit"
+    ),
+    "log": Command("yakt.offline.command", "show or verify the log in a directory, of a node or of Kafka's, offline"),
     "check-config": Command("yakt.check_config", "look for faults in configuration files"),
 }
 

@@ -2,14 +2,13 @@
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import google_crc32c
 
 from yakt.batch import HEAD_SIZE, RecordBatch
 from yakt.errors import CodecError
 from yakt.ids import Offset
-from yakt.storage.disk import File
 from yakt.wire import batch as wire
 
 _HEADER = struct.Struct(">qiiBIhi")
@@ -37,6 +36,17 @@ class Damage(Exception):  # noqa: N818 - it is found, then judged
         self.incomplete = incomplete
 
 
+class Readable(Protocol):
+    """A file of batches: an open `disk.File`, or one that is only looked at. `path` is for messages."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    def read(self, position: int, count: int) -> bytes:
+        """Bytes `[position, position + count)`, fewer at the end of the file."""
+
+
 class Head(NamedTuple):
     """Where a batch lies, from its header alone; nothing is checked but that its size can be."""
 
@@ -58,7 +68,7 @@ def heads(data: bytes, start: int, position: int) -> Iterator[Head]:
         position += size
 
 
-def walk(file: File, position: int = 0) -> Iterator[tuple[int, RecordBatch]]:
+def walk(file: Readable, position: int = 0) -> Iterator[tuple[int, RecordBatch]]:
     """Each batch with its position, checked as far as one batch can be. Raises Damage.
 
     Base offset and leader epoch lie outside the CRC: they are the caller's to check, who knows what came before.
@@ -89,7 +99,7 @@ def walk(file: File, position: int = 0) -> Iterator[tuple[int, RecordBatch]]:
         position += size
 
 
-def finds_valid_batch(file: File, position: int, above: Offset) -> bool:
+def finds_valid_batch(file: Readable, position: int, above: Offset) -> bool:
     """Whether any whole batch with a good CRC and a base offset past `above` begins after `position`.
 
     Looks for the fourteen 0xff that every batch of a metadata log has in its header, so it is one pass.
@@ -107,7 +117,7 @@ def finds_valid_batch(file: File, position: int, above: Offset) -> bool:
     return False
 
 
-def _is_valid_at(file: File, position: int, above: Offset) -> bool:
+def _is_valid_at(file: Readable, position: int, above: Offset) -> bool:
     header = file.read(position, HEADER_SIZE)
     if len(header) < HEADER_SIZE:
         return False
@@ -120,7 +130,7 @@ def _is_valid_at(file: File, position: int, above: Offset) -> bool:
     return bool(google_crc32c.value(file.read(position + HEAD_SIZE, size - HEAD_SIZE)) == crc)
 
 
-def _only_zeros(file: File, position: int) -> bool:
+def _only_zeros(file: Readable, position: int) -> bool:
     while position < file.size:
         window = file.read(position, WINDOW)
         if window.strip(b"\0"):

@@ -14,7 +14,7 @@ from yakt.errors import CodecError, StorageError
 from yakt.ids import OffsetAndEpoch
 from yakt.storage import format as fmt
 from yakt.storage.disk import Disk, File
-from yakt.storage.scan import Damage, walk
+from yakt.storage.scan import Damage, Readable, walk
 from yakt.wire.snapshot import check_snapshot
 
 DELETE_DELAY_MS = 60_000
@@ -270,13 +270,13 @@ class Snapshots:
             self._download = None
 
 
-def check_whole(file: File, snapshot_id: OffsetAndEpoch) -> None:
+def check_whole(file: Readable, snapshot_id: OffsetAndEpoch) -> None:
     """Read a snapshot file to its end; StorageError if it is not whole."""
     for _ in checked_batches(file, snapshot_id):
         pass
 
 
-def checked_batches(file: File, snapshot_id: OffsetAndEpoch) -> Iterator[RecordBatch]:
+def checked_batches(file: Readable, snapshot_id: OffsetAndEpoch) -> Iterator[RecordBatch]:
     """The batches of a snapshot file, checked as they pass. StorageError, naming file and byte, where it is not one."""
     try:
         yield from check_snapshot(walk(file), snapshot_id.epoch)
