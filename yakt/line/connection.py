@@ -28,7 +28,7 @@ class Connection:
         self.host = host
         self.conversation = Conversation(address)
         self.form: Form = "kv"
-        self.batch: Batch | None = None
+        self.batch: Batch[Connection] | None = None
         """Under way at the service."""
         self.starting = False
         """A watch is about to start: its `OK` or `ERR` is the next to be said."""

@@ -213,12 +213,12 @@ class _Listener:
             return  # as it is mostly
         self._listen_to(connection)
 
-    def _submit(self, connection: Connection, batch: Batch) -> None:
+    def _submit(self, connection: Connection, batch: Batch[Connection]) -> None:
         connection.batch = batch
         self._outstanding += len(batch.tags)
         self._service.submit_nowait(batch)
 
-    def _deal_with(self, connection: Connection, batch: Batch, ask: ConnectionAsk) -> None:
+    def _deal_with(self, connection: Connection, batch: Batch[Connection], ask: ConnectionAsk) -> None:
         """An ask that is for the connection and not for the cluster."""
 
         def answer(result: Result) -> None:
@@ -275,7 +275,7 @@ class _Listener:
 
     # --- and are answered ---------------------------------------------------------------------------------------------
 
-    def _done(self, batch: Batch, replies: Sequence[Reply]) -> None:
+    def _done(self, batch: Batch[Connection], replies: Sequence[Reply]) -> None:
         """A batch is answered: inside a pass, or in whatever turn brought the answer."""
         connection = batch.owner
         if connection.batch is batch:
