@@ -29,7 +29,7 @@ BRIEF_MAX = 16
 PIECE_SIZE = 64 * 1024
 """Characters of reply formatted at once."""
 
-O = TypeVar("O")
+Owner = TypeVar("Owner")
 """Whose requests they are: a connection, known to its own module alone."""
 
 _AT_ONCE: frozenset[type] = frozenset({ShowStatus, ListSnapshots})
@@ -39,7 +39,7 @@ Reply: TypeAlias = "Result | str"
 """A result, or a text that is sent as it is."""
 
 
-class Batch(Generic[O]):
+class Batch(Generic[Owner]):
     """Requests of one client, in order, that are answered together: a `Submission` for those the service answers.
 
     `tags` has one for each request; `local` holds what was answered here, by place. `shape` words a lone ask's result
@@ -48,7 +48,7 @@ class Batch(Generic[O]):
 
     __slots__ = ("_done", "asked", "closes", "form", "local", "owner", "shape", "tags")
 
-    def __init__(self, owner: O, done: "Callable[[Batch[O], Sequence[Reply]], None]") -> None:
+    def __init__(self, owner: Owner, done: "Callable[[Batch[Owner], Sequence[Reply]], None]") -> None:
         self._done = done
         self.owner = owner
         self.asked: list[Asked] = []
@@ -76,7 +76,7 @@ class Batch(Generic[O]):
         self._done(self, replies)
 
 
-def fill(batch: Batch[O], requests: deque[Request]) -> ConnectionAsk | None:
+def fill(batch: Batch[Owner], requests: deque[Request]) -> ConnectionAsk | None:
     """Move requests into an empty batch: all that can be answered together, or one that cannot.
 
     Returns the ask that the connection has to deal with itself, if one comes first; it is taken, its tag in the batch.

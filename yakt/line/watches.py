@@ -75,14 +75,17 @@ class Watches:
         start = _Start()
         try:
             with scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._hear, connection, tag, scope, ask, since, start)
-                    # What the service refuses, it refuses in its first step, and that is done after two of ours.
-                    await trio.lowlevel.checkpoint()
-                    await trio.lowlevel.checkpoint()
-                    if start.refusal is None:
-                        answer(Answer({"watching": True, "since": since}))
-                        start.live.set()
+                if since > self._service.applied_end_offset:
+                    await self._catch_up(start)
+                if start.refusal is None:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._hear, connection, tag, scope, ask, since, start)
+                        # What the service refuses, it refuses in its first step, and that is done after two of ours.
+                        await trio.lowlevel.checkpoint()
+                        await trio.lowlevel.checkpoint()
+                        if start.refusal is None:
+                            answer(Answer({"watching": True, "since": since}))
+                            start.live.set()
         finally:
             connection.watches.pop(number, None)
         if connection.closed or scope.cancelled_caught:
@@ -91,6 +94,13 @@ class Watches:
             return
         if start.refusal is not None and not start.live.is_set():
             answer(_worded(start.refusal, since))
+
+    async def _catch_up(self, start: _Start) -> None:
+        """Whoever resumes here after an event of another node may know more than this one has applied yet."""
+        try:
+            await self._service.read_barrier()
+        except RefusedError as exc:
+            start.refusal = exc
 
     async def _hear(
         self, connection: Connection, tag: str, scope: trio.CancelScope, ask: Watch, since: int, start: _Start
