@@ -30,6 +30,8 @@ class FakeService:
     oldest: int = 0
     lost_at: int | None = None
     behind: bool = False
+    catches_up_to: int | None = 0
+    """What is committed elsewhere; None: nobody leads."""
     watching: int = 0
     news: trio.Event = attrs.Factory(trio.Event)
     asked_for: trio.Event = attrs.Factory(trio.Event)
@@ -73,6 +75,11 @@ class FakeService:
         self.offset += 1
         return c.Answer({"offset": self.offset})
 
+    async def read_barrier(self) -> None:
+        if self.catches_up_to is None:
+            raise RefusedError("NO_LEADER", "no leader is known", retry=True)
+        self.offset = max(self.offset, self.catches_up_to)
+
     def tell(self, kind: str, name: str) -> None:
         self.offset += 1
         self.events.append(WatchEvent(kind, self.offset, {"name": name}, f"{kind} {name} changed"))
@@ -87,7 +94,7 @@ class FakeService:
     async def watch(self, since: int | None, kind: str | None, match: str | None) -> AsyncIterator[WatchEvent]:
         if since is not None and since < self.oldest:
             raise RefusedError("OFFSET_COMPACTED", f"offset {since} is gone", details={"oldest": self.oldest})
-        if self.behind:
+        if self.behind or (since or 0) > self.applied_end_offset:
             raise RefusedError("BAD_ARGUMENT", f"offset {since} is past the end", details={"key": "since"})
         self.watching += 1
         try:

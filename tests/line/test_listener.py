@@ -278,6 +278,19 @@ async def test_watch_events_come_between_replies(server: Server) -> None:
     assert service.watching == 0
 
 
+async def test_whoever_resumes_at_a_node_that_is_behind_is_served(server: Server) -> None:
+    service = server.service
+    typist = await server.connect()
+    service.catches_up_to = 6
+    assert await typist.ask("@w WATCH since=7") == ["@w OK watching=true since=7"]
+    service.tell("topic", "a")
+    assert await typist.line() == "@w * topic offset=7 name=a"
+    assert (await typist.ask("WATCH since=99"))[0].startswith("ERR BAD_ARGUMENT key=since ")
+    service.catches_up_to = None
+    assert (await typist.ask("WATCH since=99"))[0].startswith("ERR NO_LEADER ")
+    assert service.watching == 1
+
+
 async def test_many_events_at_once(server: Server) -> None:
     typist = await server.connect()
     assert await typist.ask("@w WATCH since=0") == ["@w OK watching=true since=0"]

@@ -158,4 +158,4 @@ def test_shown_to_people() -> None:
     assert plain_tags(with_origin(TOPIC, Origin(4))) == {}
     assert plain_tags(msgspec.structs.replace(TOPIC, tags=((77, b"\xab"),))) == {"77": "ab"}
     assert plain_tags(EXAMPLES[2]) == {"registration": {"changes": 3, "sessionMs": 4000, "protocol": "Telnet"}}
-    assert plain_tags(EXAMPLES[3]) == {"imageHash": {"form": 1, "endOffset": 300, "hash": 0xFEDCBA9876543210}}
+    assert plain_tags(EXAMPLES[3]) == {"imageHash": {"form": 1, "endOffset": 300, "hash": "0xfedcba9876543210"}}

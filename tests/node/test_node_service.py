@@ -292,7 +292,44 @@ async def test_snapshots_are_taken_listed_and_verified(client: Client) -> None:
     assert (await client.text(f"SNAPSHOT VERIFY {name}")).startswith("ERR CORRUPT_SNAPSHOT")
 
 
+async def test_a_snapshot_that_is_not_waited_for_is_the_one_promised(client: Client, nursery: trio.Nursery) -> None:
+    await client.ask("CONFIG SET client-metrics/a metrics=1")
+    promised = await client.text("SNAPSHOT CREATE")
+    assert promised.startswith("OK id=")
+    assert promised.endswith(" bytes=null records=null\n")
+    await client.ask("CONFIG SET client-metrics/b metrics=1")
+    assert await client.text("SNAPSHOT CREATE") == promised, "it is about to be taken"
+    nursery.start_soon(client.snapshots.run)
+    await trio.sleep(2)
+    listed = await client.text("SNAPSHOT LIST")
+    name = promised.split()[1]
+    assert listed.startswith(f"- snapshot {name} ")
+    assert listed.count("- snapshot") == 1
+    assert (await client.text(f"SNAPSHOT VERIFY {name.removeprefix('id=')}")).startswith("OK")
+    await client.ask("CONFIG SET client-metrics/c metrics=1")
+    taken = await client.text("SNAPSHOT CREATE wait=true")
+    assert await client.text("SNAPSHOT CREATE") == taken, "it is there"
+
+
+async def test_no_snapshot_before_the_first_commit(alone: Client, nursery: trio.Nursery) -> None:
+    nursery.start_soon(alone.snapshots.run)
+    assert (await alone.text("SNAPSHOT CREATE")).startswith("ERR CONFLICT")
+    await trio.sleep(2)
+    assert await alone.text("SNAPSHOT LIST") == "OK count=0 offset=0\n"
+
+
+async def test_a_read_barrier_brings_a_node_up_to_what_was_committed(client: Client, alone: Client) -> None:
+    end = await client.ask("CONFIG SET client-metrics/a metrics=1")
+    assert isinstance(end, Answer)
+    await client.service.read_barrier()
+    assert client.service.applied_end_offset > int(str(end.pairs["offset"]))
+    with pytest.raises(RefusedError) as refused:
+        await alone.service.read_barrier()
+    assert refused.value.code == "NO_LEADER"
+
+
 async def test_transfer_alone_goes_nowhere_and_says_so(client: Client) -> None:
+    assert (await client.text("QUORUM TRANSFER")).startswith("ERR CONFLICT")
     assert (await client.text("QUORUM TRANSFER to=9")).startswith("ERR BAD_ARGUMENT key=to")
     assert (await client.text("QUORUM TRANSFER to=1")).startswith("OK leader=1")
 

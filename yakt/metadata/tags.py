@@ -215,7 +215,10 @@ def plain_tags(record: Record) -> dict[str, object]:
     for tag, data in record.tags:
         if tag in _SHOWN:
             name, declared = _SHOWN[tag]
-            shown[name] = plain(declared, declared.codec().decode(data))
+            fields = plain(declared, declared.codec().decode(data))
+            if tag == IMAGE_HASH:  # its 64 bits need 20 digits, and readers of numbers stop at 19 or at 2 ** 53
+                fields["hash"] = f"{fields['hash']:#018x}"
+            shown[name] = fields
         elif tag != ORIGIN:
             shown[str(tag)] = data.hex()
     return shown

@@ -192,6 +192,8 @@ async def transfer(here: Here, to: int | None) -> Answer:
     driver = here.driver
     if to is not None and to not in driver.core.voter_ids:
         raise RefusedError("BAD_ARGUMENT", f"node {to} is no voter", details={"key": "to"}, hint="QUORUM SHOW")
+    if to is None and driver.core.voter_ids == (here.info.node_id,):
+        raise RefusedError("CONFLICT", "this node is the only voter: nobody can take over", hint="QUORUM SHOW")
     if to == here.info.node_id:
         return Answer(pairs={"leader": to, "epoch": driver.core.epoch})
     driver.take(events.TransferAsked(None if to is None else NodeId(to)))
@@ -248,10 +250,9 @@ def _rows_from(batch: RecordBatch, start: int, limit: int) -> list[Row]:
 
 
 async def create_snapshot(here: Here, wait: bool) -> Answer:
-    """SNAPSHOT CREATE: of this node, at what it has applied."""
+    """SNAPSHOT CREATE: of this node, at what it has applied; what only the file will tell is null without `wait`."""
     if not wait:
-        here.snapshots.request()
-        return Answer(pairs={"requested": True, "offset": here.driver.loader.end_offset})
+        return Answer(pairs=here.snapshots.request().pairs)
     row = await here.snapshots.take()
     return Answer(pairs=row.pairs)
 

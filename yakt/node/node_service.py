@@ -65,6 +65,10 @@ class NodeService:
         """See `MetadataService.watch`."""
         return self._hub.watch(since, kind, match)
 
+    async def read_barrier(self) -> None:
+        """See `MetadataService.read_barrier`."""
+        await self.here.leadership.confirm(commands.Options())
+
     @property
     def applied_end_offset(self) -> Offset:
         """Everything below is in the image."""

@@ -50,6 +50,11 @@ class MetadataService(Protocol):
         OFFSET_COMPACTED below what is kept, and `LOST` (details: since) for a watcher that fell too far behind."""
         ...
 
+    async def read_barrier(self) -> None:
+        """Return when all that was committed before the call is applied here, as the leader and a majority confirm.
+        Raises RefusedError."""
+        ...
+
     @property
     def applied_end_offset(self) -> Offset:
         """Everything below is in the image."""

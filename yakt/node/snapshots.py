@@ -13,7 +13,7 @@ from yakt.ids import OffsetAndEpoch
 from yakt.metadata import snapshot
 from yakt.metadata.codec import decode_batch
 from yakt.metadata.commands import Row
-from yakt.metadata.image import MetadataImage
+from yakt.metadata.image import MetadataImage, PinnedImage
 from yakt.node.driver import Driver
 from yakt.raft import events
 from yakt.storage.store import Store
@@ -55,14 +55,24 @@ class Snapshots:
     _counts: dict[OffsetAndEpoch, int] = attrs.Factory(dict)
     _turn: trio.Lock = attrs.Factory(trio.Lock)
     _wanted: trio.Event = attrs.Factory(trio.Event)
+    _requested: tuple[OffsetAndEpoch, PinnedImage] | None = None
+    """What `request` promised and nobody has begun to write."""
 
     def __attrs_post_init__(self) -> None:
         self._started_ms = self.driver.around.wall_ms()
         self._stagger = 1 + self.chance() / 2
 
-    def request(self) -> None:
-        """Have one taken soon."""
-        self._wanted.set()
+    def request(self) -> Row:
+        """Have one taken soon, of what is applied now, unless one is about to be taken or is there; its row, in which
+        what only the file will tell is null. Raises RefusedError."""
+        if self._requested is None:
+            snapshot_id = self._next_id()
+            size = dict(self.store.snapshots).get(snapshot_id)
+            if size is not None:
+                return snapshot_row(snapshot_id, size, self._counts.get(snapshot_id))
+            self._requested = snapshot_id, self.driver.loader.image.pin()
+            self._wanted.set()
+        return snapshot_row(self._requested[0], None, None)
 
     async def run(self) -> None:
         """Take one whenever it is due or asked for, trim the log, note the recovery point; until cancelled."""
@@ -71,8 +81,11 @@ class Snapshots:
             with trio.move_on_after(CHECK_S):
                 await self._wanted.wait()
             self.store.save_recovery_point()
-            if self._wanted.is_set() or self._is_due():
+            if self._requested is not None:
                 self._wanted = trio.Event()
+                await self._take_requested()
+                last_clean = -CLEAN_S
+            elif self._is_due():
                 await self.take()
                 last_clean = -CLEAN_S
             if trio.current_time() - last_clean >= CLEAN_S:
@@ -94,15 +107,28 @@ class Snapshots:
     async def take(self) -> Row:
         """Take one of what is applied now, unless it is there already; the row SNAPSHOT LIST shows for it."""
         async with self._turn:
-            loader = self.driver.loader
-            snapshot_id = OffsetAndEpoch(loader.epoch, loader.end_offset)
-            existing = dict(self.store.snapshots)
-            if snapshot_id.offset == 0:
-                raise RefusedError("CONFLICT", "nothing is committed yet: there is nothing to keep", retry=True)
-            if snapshot_id not in existing:
-                await self._write(snapshot_id)
+            snapshot_id = self._next_id()
+            if snapshot_id not in dict(self.store.snapshots):
+                with self.driver.loader.image.pin() as pinned:
+                    await self._write(snapshot_id, pinned)
             size = dict(self.store.snapshots)[snapshot_id]
             return snapshot_row(snapshot_id, size, await self.count_records(snapshot_id))
+
+    async def _take_requested(self) -> None:
+        assert self._requested is not None
+        (snapshot_id, pinned), self._requested = self._requested, None
+        with pinned:
+            async with self._turn:
+                # Meanwhile the same may have been taken, or a later one installed that the log begins at.
+                if snapshot_id not in dict(self.store.snapshots) and snapshot_id.offset >= self.store.start_offset:
+                    await self._write(snapshot_id, pinned)
+
+    def _next_id(self) -> OffsetAndEpoch:
+        """Of what is applied now. Raises RefusedError before the first commit."""
+        loader = self.driver.loader
+        if loader.end_offset == 0:
+            raise RefusedError("CONFLICT", "nothing is committed yet: there is nothing to keep", retry=True)
+        return OffsetAndEpoch(loader.epoch, loader.end_offset)
 
     async def rows(self) -> list[Row]:
         """Those kept, oldest first."""
@@ -123,20 +149,19 @@ class Snapshots:
             self._counts[snapshot_id] = count
         return self._counts[snapshot_id]
 
-    async def _write(self, snapshot_id: OffsetAndEpoch) -> None:
+    async def _write(self, snapshot_id: OffsetAndEpoch, pinned: PinnedImage) -> None:
         started = trio.current_time()
         quorum = self.driver.core.quorum_records(snapshot_id.offset)
         writer = self.store.begin_snapshot(snapshot_id)
         try:
-            with self.driver.loader.image.pin() as pinned:
-                encoder = SnapshotEncoder(snapshot_id.epoch, pinned.timestamp_ms)
-                writer.write(encoder.header(*quorum))
+            encoder = SnapshotEncoder(snapshot_id.epoch, pinned.timestamp_ms)
+            writer.write(encoder.header(*quorum))
+            slice_began = trio.current_time()
+            for group in snapshot.values_of(pinned):
+                writer.write(encoder.data(group))
+                took = trio.current_time() - slice_began
+                await trio.sleep(took * PACE)
                 slice_began = trio.current_time()
-                for group in snapshot.values_of(pinned):
-                    writer.write(encoder.data(group))
-                    took = trio.current_time() - slice_began
-                    await trio.sleep(took * PACE)
-                    slice_began = trio.current_time()
             writer.write(encoder.footer())
             await self.in_thread(writer.sync)
             taken = writer.finish()
@@ -198,8 +223,8 @@ def find_snapshot(snapshots: Sequence[tuple[OffsetAndEpoch, int]], name: str) ->
     raise RefusedError("BAD_ARGUMENT", f"no snapshot {name} on this node", details={"key": "id"}, hint="SNAPSHOT LIST")
 
 
-def snapshot_row(snapshot_id: OffsetAndEpoch, size: int, records: int) -> Row:
-    """`- snapshot id= offset= bytes= records=`."""
+def snapshot_row(snapshot_id: OffsetAndEpoch, size: int | None, records: int | None) -> Row:
+    """`- snapshot id= offset= bytes= records=`; None for what is not known yet."""
     return Row(
         kind="snapshot",
         pairs={
