@@ -1,5 +1,8 @@
 """The parts of the HTTP adapter that no socket is needed for."""
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,3 +145,18 @@ def _check_references(node: Any, schemas: dict[str, Any]) -> None:
     elif isinstance(node, list):
         for value in node:
             _check_references(value, schemas)
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    root = Path(__file__).parents[2]
+    dashboard = json.loads((root / "tools" / "grafana.json").read_text())
+    source = (root / "yakt" / "http" / "metrics.py").read_text()
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"yakt_[a-z_]+", target["expr"])
+    }
+    assert asked
+    for name in asked:
+        assert f'"{re.sub(r"_(total|bucket)$", "", name)}"' in source, name

@@ -144,8 +144,6 @@ class Application:
                 record = spec.record if spec.record in _ENVELOPED else None
                 fields = parse_body(await _body(request), record)
             reply = await spec.handle(ask, Call(request.path_params, fields))
-            if reply.status == 200 and spec.status == 201 and isinstance(reply.body, dict) and "check" in reply.body:
-                return _json(reply)
             return _json(reply)
 
         return handle

@@ -51,6 +51,8 @@ class Asking:
     service: ControllerService
     origin: Origin
     options: dict[str, str]
+    taken: dict[str, str] = attrs.Factory(dict)
+    """Parameters that a route took for itself."""
 
     @property
     def forwards(self) -> bool:
@@ -59,7 +61,10 @@ class Asking:
 
     def take(self, name: str) -> str | None:
         """A parameter of the route's own; None if it is not there or empty."""
-        return self.options.pop(name, None) or None
+        value = self.options.pop(name, None)
+        if value:
+            self.taken[name] = value
+        return value or None
 
     async def ask(self, command: str, *words: Argument, **pairs: Argument) -> Answer:
         """What the request is about: all its options hold. Raises RefusedError."""
@@ -84,7 +89,7 @@ class Asking:
         request = parse(" ".join(parts).encode("utf-8", "surrogatepass"), self.origin)
         assert request is not None
         if isinstance(request.ask, RefusedError):
-            raise request.ask
+            raise _by_field(command, request.ask)
         assert isinstance(request.ask, Asked)
         return await self.submit(request.ask)
 
@@ -185,6 +190,27 @@ def _quoted(value: Argument) -> str:
     if isinstance(value, int):
         return str(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+_FIELDS = {
+    "BROKER": {
+        "id": "brokerId", "host": "brokerHost", "port": "brokerPort", "protocol": "securityProtocol", "rack": "rackId",
+        "session": "sessionMs",
+    },
+    "PARTITION": {"partition": "partitionId", "isr": "ISR"},
+    "PRODUCER": {"producer": "producerId", "broker": "brokerId", "epoch": "brokerEpoch", "id": "producerId"},
+}  # fmt: skip
+"""What this API calls the arguments of the lines it makes, by their noun."""
+
+
+def _by_field(command: str, refusal: RefusedError) -> RefusedError:
+    """About an argument of ours: told by the name that the client knows."""
+    key = refusal.details.get("key")
+    field = _FIELDS.get(command.partition(" ")[0], {}).get(str(key))
+    if field is None:
+        return refusal
+    message = refusal.message.replace(str(key), field, 1) if refusal.message.startswith(str(key)) else refusal.message
+    return RefusedError(refusal.code, message, hint="GET /docs", details={**refusal.details, "key": field})
 
 
 def with_client(origin: Origin, client: str | None) -> Origin:

@@ -10,6 +10,7 @@ import trio
 from yakt.errors import RefusedError
 from yakt.http.asking import Asking
 from yakt.http.problems import bad_field, problem_of
+from yakt.line.declarations import COMMANDS
 from yakt.metadata import refusals
 from yakt.metadata.commands import ShowStatus
 from yakt.node.service import ControllerService, WatchEvent
@@ -36,6 +37,10 @@ class WatchAsked:
 async def ask_of(ask: Asking, last_event_id: str | None) -> WatchAsked:
     """From the parameters and the `Last-Event-ID` header. Raises RefusedError: OFFSET_COMPACTED too."""
     since_text, kind, match = ask.take("since"), ask.take("kind"), ask.take("match")
+    known_kinds = COMMANDS.get("WATCH").option("kind")
+    assert known_kinds is not None
+    if kind is not None and kind not in known_kinds.type.choices:
+        raise bad_field("kind", f"is one of {', '.join(known_kinds.type.choices)}")
     since: int | None = None
     if last_event_id:
         since = _offset(last_event_id, "Last-Event-ID") + 1

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 
+import trio
+
 from yakt.http.asking import Asking
 from yakt.http.fields import Fields
 from yakt.http.moments import parse_moment
@@ -12,6 +14,8 @@ from yakt.metadata.commands import Answer, FindOffset, FindTimes, Row
 
 AGE_MAX_MS = 600_000
 """Exactly so old is still a diff."""
+A_STEP = 500
+"""Rows worded before others get their turn."""
 LIMIT = 10_000
 """Changes an answer; the next one goes on from its `offset`."""
 
@@ -106,7 +110,10 @@ async def _grouped(ask: Asking, answer: Answer) -> tuple[dict[str, list[Envelope
     deleted: dict[str, list[Envelope]] = defaultdict(list)
     times = await ask.times(answer.rows)
     names = ask.names
-    for row, time_ms in zip(answer.rows, times, strict=True):
+    for position, (row, time_ms) in enumerate(zip(answer.rows, times, strict=True), 1):
+        if position % A_STEP == 0:
+            await trio.lowlevel.checkpoint()
+            names = ask.names
         gone = bool(row.pairs.get("deleted"))
         fields = (key_of if gone else fields_of)(row.kind, row.pairs, names)
         group = deleted if gone else upserted

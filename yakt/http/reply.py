@@ -1,6 +1,7 @@
 """What a handler answers with: a status, a body that becomes JSON, and headers."""
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import attrs
 
@@ -25,7 +26,8 @@ async def list_of(ask: Asking, answer: Answer, path: str) -> Reply:
     following = answer.pairs.get("next")
     if following is not None:
         headers["YAKt-Next"] = str(following)
-        headers["Link"] = f'<{path}?after={following}>; rel="next"'
+        query = urlencode({**ask.taken, **ask.options, "after": str(following)})
+        headers["Link"] = f'<{path}?{query}>; rel="next"'
     return Reply(envelopes(answer.rows, times, ask.names), headers=headers)
 
 

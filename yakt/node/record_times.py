@@ -2,12 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Protocol
 
 import trio
 
+from yakt.batch import RecordBatch
 from yakt.ids import Offset
 from yakt.metadata.image import MetadataImage
-from yakt.storage.store import Store
 from yakt.wire.batch import timestamp_ms
 
 KNOWN_MAX = 20_000
@@ -16,12 +17,27 @@ A_STEP = 32
 """Looked up in the log before others get their turn."""
 
 
+class LogPart(Protocol):
+    """The part of storage that this needs."""
+
+    @property
+    def start_offset(self) -> Offset:
+        """The first that is kept."""
+        ...
+
+    def read(self, start_offset: Offset, end_offset: Offset, max_bytes: int) -> Sequence[RecordBatch]:
+        """Whole batches from the one that holds `start_offset`, at least one."""
+        ...
+
+
 class RecordTimes:
     """Times of committed records, in ms of the wall clock of who led then."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LogPart) -> None:
         self._store = store
         self._known: OrderedDict[int, int] = OrderedDict()
+        self._batch = (0, 0, 0)
+        """The one that was read last: its offsets, half-open, and its time. Neighbours are asked for together."""
 
     async def of(self, offsets: Sequence[int], image: MetadataImage) -> list[int]:
         """Of each of these, all below the image's end; for what is no longer kept, that of the first that is."""
@@ -39,7 +55,11 @@ class RecordTimes:
         kept = max(offset, self._store.start_offset)
         if kept >= image.end_offset:
             return image.timestamp_ms
-        time_ms = timestamp_ms(self._store.read(Offset(kept), Offset(kept + 1), 1)[0].body)
+        start, end, time_ms = self._batch
+        if not start <= kept < end:
+            batch = self._store.read(Offset(kept), Offset(kept + 1), 1)[0]
+            time_ms = timestamp_ms(batch.body)
+            self._batch = (batch.base_offset, batch.end_offset, time_ms)
         if kept == offset:
             self._known[offset] = time_ms
             if len(self._known) > KNOWN_MAX:
