@@ -1,5 +1,7 @@
 """The load generator against a server that answers as it is told: counts, errors, percentiles, depth."""
 
+import argparse
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,6 +9,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from yakt.bench import command
+from yakt.bench.cluster import BenchError
 from yakt.bench.command import _maker
 from yakt.bench.load import Load, Shape, percentiles
 
@@ -45,7 +49,7 @@ def server(reply: bytes, *, hang_up_after: int | None = None) -> Iterator[tuple[
 
 
 def load(address: tuple[str, int], shape: str, seconds: float = 0.2) -> Load:
-    return Load(address, Shape.parse(shape), lambda count: b"PING\n" * count)
+    return Load([address], Shape.parse(shape), lambda count: b"PING\n" * count)
 
 
 def test_replies_are_counted_and_so_many_lines_are_in_flight() -> None:
@@ -88,6 +92,53 @@ def test_a_server_that_hangs_up_is_an_error() -> None:
         with pytest.raises(OSError, match=r"hung up|reset"):
             run.run(5)
         run.close()
+
+
+def test_connections_are_spread_over_all_servers() -> None:
+    with server(b"OK\n") as (one, at_one), server(b"OK\n") as (two, at_two):
+        run = Load([one, two], Shape.parse("2x3"), lambda count: b"PING\n" * count)
+        run.run(0.1)
+        run.close()
+    assert (at_one[0], at_two[0]) == (3, 3)
+
+
+def test_a_server_that_is_not_there_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()
+    with pytest.raises(ConnectionRefusedError):
+        load(address, "2")
+
+
+@pytest.mark.parametrize(("reply", "reason"), [(b"x" * 300_000, "no lines"), (b"OK\nOK\n", "more replies")])
+def test_a_server_that_does_not_speak_the_protocol_is_an_error(reply: bytes, reason: str) -> None:
+    with server(reply) as (address, _):
+        run = load(address, "1x4")
+        with pytest.raises(ConnectionError, match=reason):
+            run.run(5)
+        run.close()
+
+
+def test_what_is_measured_is_told_though_a_later_run_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = b"OK role=leader\n"
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with server(status) as ((host, port), _), server(status, hang_up_after=1) as ((_, bad), _):
+        words = f"--server {host}:{port} --only writes --clients 1,2 --seconds 0.1 --json".split()
+        targets = iter([[(host, port)], [(host, bad)]])
+        monkeypatch.setattr(command, "_targets", lambda *_: next(targets))
+        with pytest.raises(BenchError, match="writes with 2 clients"):
+            command.run(parser.parse_args(words))
+    assert [run["shape"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"), [("leader", [("b", 2)]), ("follower", [("a", 1)]), ("any", [("a", 1), ("b", 2)])]
+)
+def test_where_clients_go(monkeypatch: pytest.MonkeyPatch, at: str, expected: list[tuple[str, int]]) -> None:
+    monkeypatch.setattr(command, "find_leader", lambda _: ("b", 2))
+    assert command._targets([("a", 1), ("b", 2)], at) == expected
 
 
 @pytest.mark.parametrize("text", ["0", "x", "1x0", "1x2000", "-1", "99999"])

@@ -21,6 +21,7 @@ from yakt.errors import YaktError
 
 START_S = 20.0
 POLL_S = 0.02
+LAST_WORDS = 3
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -88,6 +89,13 @@ class Nodes:
                 stderr=log,
             )
 
+    def last_words(self, number: int) -> str:
+        """The end of what one has logged, and whether it still runs."""
+        text = (self.directory / f"node{number}.log").read_text(encoding="utf-8", errors="replace")
+        status = self.processes[number].poll()
+        state = "runs" if status is None else f"ended with status {status}"
+        return f"node {number} {state}, its last words: " + " / ".join(text.splitlines()[-LAST_WORDS:])
+
     def signal(self, number: int, which: signal.Signals) -> None:
         """Send one a signal; SIGKILL waits until it is gone."""
         process = self.processes[number]
@@ -120,8 +128,8 @@ class Nodes:
 
 
 @contextmanager
-def own_cluster(count: int, data: Path | None) -> Iterator[Nodes]:
-    """Run nodes on free ports, their data below `data` or in the temporary directory; it is removed afterwards."""
+def own_cluster(count: int, data: Path | None, *, keep: bool = False) -> Iterator[Nodes]:
+    """Run nodes on free ports, data below `data` or in the temporary directory; removed afterwards unless `keep`."""
     directory = Path(tempfile.mkdtemp(prefix="yakt-bench-", dir=data))
     nodes = Nodes(directory, dev_configs(directory, nodes=count, base_port=0))
     try:
@@ -131,7 +139,8 @@ def own_cluster(count: int, data: Path | None) -> Iterator[Nodes]:
         yield nodes
     finally:
         nodes.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def sync_ms(directory: Path, count: int = 200) -> float:

@@ -8,7 +8,6 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import attrs
 
 from yakt.address import Address
 from yakt.bench import loop
-from yakt.bench.cluster import BenchError, Nodes, ask, find_leader, own_cluster, sync_ms
+from yakt.bench.cluster import POLL_S, BenchError, Nodes, ask, find_leader, own_cluster, sync_ms
 from yakt.bench.load import Load, MakeRequests, Measured, Shape
 from yakt.errors import ConfigError
 
@@ -24,6 +23,8 @@ SHAPES = "1,16,128,8x16,1000,10x100"
 VALUE = b"x" * 256
 KINDS = ("writes", "reads", "local")
 FOUND_TROUBLE = 5
+WHOLE_S = 60.0
+"""A node that comes back may have a million records to replay."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, help="where its own cluster keeps its data (default: the temporary directory)"
     )
+    parser.add_argument("--keep", action="store_true", help="leave data and logs of its own cluster where they are")
     parser.add_argument(
         "--clients", default=SHAPES, help=f"connections, or connections x lines in flight (default: {SHAPES})"
     )
@@ -44,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=1, help="runs of each; the median is shown (default: 1)")
     parser.add_argument("--trials", type=int, default=5, help="of failover (default: 5)")
     parser.add_argument(
-        "--at", choices=("leader", "follower"), default="leader", help="where clients go (default: leader)"
+        "--at",
+        choices=("leader", "follower", "any"),
+        default="leader",
+        help="where clients go; any: spread over all nodes (default: leader)",
     )
     parser.add_argument("--check", action="store_true", help="loop: exit 5 when over the budget")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
@@ -70,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise ConfigError([f"--server: {exc}"]) from None
         return _measure(arguments, [(each.host, each.port) for each in addresses], None, shapes, only)
     _note(f"starting {arguments.nodes} nodes")
-    with own_cluster(arguments.nodes, arguments.data) as nodes:
+    with own_cluster(arguments.nodes, arguments.data, keep=arguments.keep) as nodes:
+        if arguments.keep:
+            _note(f"data and logs stay in {nodes.directory}")
         return _measure(arguments, nodes.addresses, nodes, shapes, only)
 
 
@@ -82,6 +89,24 @@ def _measure(
     only: list[str],
 ) -> int:
     report: dict[str, Any] = {"nodes": len(addresses), "at": arguments.at, "runs": []}
+    try:
+        _fill(report, arguments, addresses, nodes, shapes, only)
+    finally:  # what is measured is told, whatever fails afterwards
+        if arguments.json:
+            print(json.dumps(report))
+        else:
+            _print(report)
+    return FOUND_TROUBLE if any(run["errors"] for run in report["runs"]) else 0
+
+
+def _fill(
+    report: dict[str, Any],
+    arguments: argparse.Namespace,
+    addresses: list[tuple[str, int]],
+    nodes: Nodes | None,
+    shapes: list[Shape],
+    only: list[str],
+) -> None:
     if nodes is not None:
         report["fdatasync_p50_ms"] = round(sync_ms(nodes.directory), 3)
     run_id = os.getpid() * 1000 + int(time.time()) % 1000
@@ -90,10 +115,10 @@ def _measure(
             measured = []
             for _ in range(arguments.rounds):
                 _note(f"{kind}, {shape} clients …")
-                address = _target(addresses, arguments.at)
+                targets = _targets(addresses, arguments.at)
                 cpu = nodes.cpu_seconds() if nodes else 0.0
                 began = time.perf_counter()
-                measured.append(_run(address, shape, kind, arguments.seconds, run_id))
+                measured.append(_run(targets, shape, kind, arguments.seconds, run_id))
                 if nodes:
                     measured[-1]["nodes_cpu"] = round((nodes.cpu_seconds() - cpu) / (time.perf_counter() - began), 2)
             report["runs"].append(_median(kind, measured))
@@ -105,35 +130,31 @@ def _measure(
                 "median": round(statistics.median(gaps), 1),
                 "all": [round(gap, 1) for gap in sorted(gaps)],
             }
-    if arguments.json:
-        print(json.dumps(report))
-    else:
-        _print(report)
-    return FOUND_TROUBLE if any(run["errors"] for run in report["runs"]) else 0
 
 
-def _target(addresses: list[tuple[str, int]], at: str) -> tuple[str, int]:
+def _targets(addresses: list[tuple[str, int]], at: str) -> list[tuple[str, int]]:
     leader = find_leader(addresses)
-    if at == "leader":
-        return leader
+    if at == "any":
+        return addresses
     others = [address for address in addresses if address != leader]
-    return others[0] if others else leader
+    return others[:1] if at == "follower" and others else [leader]
 
 
 _serial = itertools.count()
 
 
-def _run(address: tuple[str, int], shape: Shape, kind: str, seconds: float, run_id: int) -> dict[str, Any]:
+def _run(targets: list[tuple[str, int]], shape: Shape, kind: str, seconds: float, run_id: int) -> dict[str, Any]:
     if kind != "writes":
-        reply = ask(address, f"CONFIG SET client-metrics/bench metrics={VALUE.decode()}")
+        reply = ask(targets[0], f"CONFIG SET client-metrics/bench metrics={VALUE.decode()}")
         if not reply.startswith("OK"):
             raise BenchError(f"the value to read could not be written: {reply}")
     load: Load | None = None
     try:
-        load = Load(address, shape, _maker(kind, run_id))
+        load = Load(targets, shape, _maker(kind, run_id))
         measured: Measured = load.run(seconds, warm_up=min(1.0, seconds / 3))
     except OSError as exc:
-        raise BenchError(f"{kind} with {shape} clients at {address[0]}:{address[1]}: {exc}") from exc
+        where = ", ".join(f"{host}:{port}" for host, port in targets)
+        raise BenchError(f"{kind} with {shape} clients at {where}: {exc}") from exc
     finally:
         if load is not None:
             load.close()
@@ -167,7 +188,8 @@ def _fail_over(nodes: Nodes, which: signal.Signals) -> float:
     leader = find_leader(nodes.addresses)
     number = nodes.number_at(leader)
     others = [address for address in nodes.addresses if address != leader]
-    _wait_for(lambda: all(ask(address, "CONFIG SET client-metrics/f metrics=1").startswith("OK") for address in others))
+    for address in others:
+        _wait_until_whole(nodes, address)
     began = time.perf_counter()
     nodes.signal(number, which)
     while True:
@@ -181,21 +203,24 @@ def _fail_over(nodes: Nodes, which: signal.Signals) -> float:
         nodes.start(number)
     else:
         nodes.signal(number, signal.SIGCONT)
-    _wait_for(lambda: ask(leader, "CONFIG SET client-metrics/f metrics=2").startswith("OK"))
+    _wait_until_whole(nodes, leader)
     return gap
 
 
-def _wait_for(check: Callable[[], bool], seconds: float = 20.0) -> None:
+def _wait_until_whole(nodes: Nodes, address: tuple[str, int], seconds: float = WHOLE_S) -> None:
+    """Until the node there commits writes. Raises BenchError: what it said instead, and the end of its log."""
     end = time.monotonic() + seconds
     while True:
         try:
-            if check():
-                return
-        except OSError:
-            pass
+            said = ask(address, "CONFIG SET client-metrics/f metrics=1")
+        except OSError as exc:
+            said = str(exc)
+        if said.startswith("OK"):
+            return
         if time.monotonic() > end:
-            raise BenchError(f"the cluster is not whole again after {seconds:g} s")
-        time.sleep(0.02)
+            words = nodes.last_words(nodes.number_at(address))
+            raise BenchError(f"after {seconds:g} s no write at {address[0]}:{address[1]} ({said}); {words}")
+        time.sleep(POLL_S)
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -213,7 +238,7 @@ def _print(report: dict[str, Any]) -> None:
         )
         for line in run["first_errors"]:
             print(f"          {line}")
-        if run["cpu"] > 0.9:
+        if run["cpu"] >= 0.9:
             print("          the generator was the bottleneck here: the cluster can do more")
     for key in ("failover_sigkill_ms", "failover_sigstop_ms"):
         if key in report:

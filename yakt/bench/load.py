@@ -15,6 +15,8 @@ import attrs
 RECEIVE_BYTES = 256 * 1024
 STALL_S = 10.0
 ERRORS_KEPT = 5
+LINE_BYTES = 1024 * 1024
+"""The longest reply line of the protocol."""
 
 MakeRequests = Callable[[int], bytes]
 """So many request lines, each with its LF."""
@@ -69,9 +71,12 @@ class _Client:
 
 
 class Load:
-    """Clients of one server. `make` makes the lines; a reply is done with its line that starts with OK or ERR."""
+    """Clients of one server, or spread over several. `make` makes the lines; OK or ERR starts a reply's last line.
 
-    def __init__(self, address: tuple[str, int], shape: Shape, make: MakeRequests) -> None:
+    Raises OSError when a server cannot be reached.
+    """
+
+    def __init__(self, addresses: Sequence[tuple[str, int]], shape: Shape, make: MakeRequests) -> None:
         self._shape = shape
         self._make = make
         self._epoll = select.epoll()
@@ -80,12 +85,16 @@ class Load:
         self._errors: list[str] = []
         self._error_count = 0
         self._replies = 0
-        for _ in range(shape.connections):
-            sock = socket.create_connection(address, timeout=STALL_S)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setblocking(False)
-            self._clients[sock.fileno()] = _Client(sock)
-            self._epoll.register(sock.fileno(), select.EPOLLIN)
+        try:
+            for number in range(shape.connections):
+                sock = socket.create_connection(addresses[number % len(addresses)], timeout=STALL_S)
+                self._clients[sock.fileno()] = _Client(sock)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setblocking(False)
+                self._epoll.register(sock.fileno(), select.EPOLLIN)
+        except OSError:
+            self.close()
+            raise
 
     def run(self, seconds: float, warm_up: float = 0.0) -> Measured:
         """Load for `warm_up` uncounted and `seconds` counted seconds. Raises OSError when the server goes away."""
@@ -145,6 +154,8 @@ class Load:
         end = data.rfind(b"\n") + 1
         if not end:
             client.rest += data
+            if len(client.rest) > LINE_BYTES:
+                raise ConnectionError("the server sends no lines")
             return
         lines = b"\n" + client.rest + data[:end]
         client.rest = data[end:]
