@@ -32,14 +32,15 @@ def main() -> None:
     if behaviour == "broken":
         print("cannot listen on port 7: it is broken", file=sys.stderr)
         sys.exit(1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour == "deaf" else lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # for sigwait; a handler's thread might be asleep
     socketserver.ThreadingTCPServer.allow_reuse_address = True
     server = socketserver.ThreadingTCPServer((config.line.listen.host, config.line.listen.port), Lines)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = "{}:{}".format(*server.server_address)
     print(f"yakt node {config.node.id} serving: line {address} peer {config.peer.listen}", file=sys.stderr, flush=True)
-    while True:
-        signal.pause()
+    while signal.sigwait({signal.SIGTERM}):
+        if behaviour != "deaf":
+            os._exit(0)
 
 
 if __name__ == "__main__":
