@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import structlog
@@ -36,6 +36,7 @@ from yakt.node.leadership import Leadership
 from yakt.node.loader import Loader
 from yakt.node.node_service import NodeService
 from yakt.node.runs import Writes
+from yakt.node.service import Traffic
 from yakt.node.snapshots import Snapshots, load_image
 from yakt.node.surroundings import Flush
 from yakt.node.timer import Timer
@@ -348,11 +349,12 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         nursery.start_soon(timer.run)
         nursery.start_soon(links.run, peer_listeners)
         nursery.start_soon(here.snapshots.run)
-        nursery.start_soon(_serve_lines, service, line_listeners, here.info)
+        traffic = {name: Traffic() for name in ("line", "http", "kafka")}
+        nursery.start_soon(_serve_lines, service, line_listeners, here.info, traffic["line"])
         http_done = trio.Event()
         if http_listeners:
             figures = NodeFigures(driver, world.flusher)
-            nursery.start_soon(_serve_http, service, http_listeners, figures, here.info, stop, http_done)
+            nursery.start_soon(_serve_http, service, http_listeners, figures, here.info, traffic, stop, http_done)
         else:
             http_done.set()
         if kafka_listeners:
@@ -361,7 +363,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
                 cluster_id=config.cluster.id,
                 find_address=lambda node: kafka_address if node == me else world.kafka_address(node),
             )
-            nursery.start_soon(kafka_listener.serve, service, kafka_listeners, about)
+            nursery.start_soon(kafka_listener.serve, service, kafka_listeners, about, None, traffic["kafka"])
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
@@ -376,11 +378,14 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _serve_lines(service: NodeService, listeners: Sequence[trio.SocketListener], info: NodeInfo) -> None:
+async def _serve_lines(
+    service: NodeService, listeners: Sequence[trio.SocketListener], info: NodeInfo, traffic: Traffic
+) -> None:
     await line_listener.serve(
         service,
         [listener.socket for listener in listeners],
         line_listener.NodeInfo(node=info.node_id, cluster=info.cluster_id, server=f"yakt/{info.version}"),
+        traffic=traffic,
     )
 
 
@@ -399,6 +404,7 @@ async def _serve_http(
     listeners: Sequence[trio.SocketListener],
     figures: NodeFigures,
     info: NodeInfo,
+    traffic: Mapping[str, Traffic],
     stop: trio.Event,
     done: trio.Event,
 ) -> None:
@@ -406,7 +412,7 @@ async def _serve_http(
     from yakt.http import listener as http_listener
 
     about = application.About(cluster_id=info.cluster_id, version=info.version)
-    await http_listener.serve(service, listeners, figures, about, stop)
+    await http_listener.serve(service, listeners, figures, about, traffic, stop)
     done.set()
 
 

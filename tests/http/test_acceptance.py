@@ -382,7 +382,8 @@ def test_this_node_tells_of_itself(nodes: Nodes) -> None:
         "yakt_high_watermark_offset", "yakt_applied_offset", "yakt_commit_seconds_bucket", "yakt_fsync_seconds_sum",
         "yakt_ready 1.0", 'yakt_brokers{state="unfenced"}', "yakt_topics", "yakt_partitions ",
         "yakt_partitions_leaderless", "yakt_partitions_under_replicated", 'yakt_connections{listener="http"}',
-        "yakt_requests_total{", "process_resident_memory_bytes", "python_info",
+        "yakt_requests_total{", 'yakt_connections{listener="line"}', 'yakt_connections{listener="kafka"}',
+ "process_resident_memory_bytes", "python_info",
     ):  # fmt: skip
         assert name in text, name
     docs = leader.get("/docs")

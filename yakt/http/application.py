@@ -19,12 +19,12 @@ from yakt.errors import RefusedError
 from yakt.http import events, lines, openapi
 from yakt.http.asking import Asking, with_client
 from yakt.http.fields import Fields, parse_body
-from yakt.http.metrics import Figures, Metrics, Traffic
+from yakt.http.metrics import Figures, Metrics
 from yakt.http.problems import MEDIA_TYPE, problem_of, status_of
 from yakt.http.reply import Reply
 from yakt.http.routes import ALIASES, ROUTES, Call, RouteSpec
 from yakt.metadata.commands import Origin
-from yakt.node.service import ControllerService
+from yakt.node.service import ControllerService, Traffic
 
 logger = structlog.get_logger()
 
@@ -53,11 +53,16 @@ class Application:
     """Everything that is served over HTTP, for one node."""
 
     def __init__(
-        self, service: ControllerService, figures: Figures, about: About, traffic: Traffic, stopping: trio.Event
+        self,
+        service: ControllerService,
+        figures: Figures,
+        about: About,
+        traffic: Mapping[str, Traffic],
+        stopping: trio.Event,
     ) -> None:
         self._service = service
         self._about = about
-        self._traffic = traffic
+        self._traffic = traffic["http"]
         self._stopping = stopping
         self._metrics = Metrics(service, figures, traffic)
         self._under_way = 0
@@ -115,7 +120,7 @@ class Application:
                 logger.exception("a request over HTTP failed", route=name)
                 result = "UNKNOWN_SERVER_ERROR"
                 response = _refused(RefusedError(result, "this is a fault of ours; the log of the node has more"))
-            self._traffic.count(f"{request.method} {name}", result)
+            self._traffic.requests[f"{request.method} {name}", result] += 1
             return response
 
         return handle

@@ -1,6 +1,6 @@
 """The HTTP listener: Hypercorn's Trio server over listeners of ours, bounded; stops in order, open streams too."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import attrs
@@ -13,8 +13,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from yakt.http.application import About, Application
-from yakt.http.metrics import Figures, Traffic
-from yakt.node.service import ControllerService
+from yakt.http.metrics import Figures
+from yakt.node.service import ControllerService, Traffic
 
 HEADERS_SIZE_MAX = 32 * 1024
 GRACE_S = 2.0
@@ -37,21 +37,31 @@ async def serve(
     listeners: Sequence[trio.SocketListener],
     figures: Figures,
     about: About,
+    traffic: Mapping[str, Traffic],
     stopping: trio.Event,
     limits: Limits | None = None,
 ) -> None:
-    """Serve all clients until cancelled. Once `stopping` is set no more are let in, and streams end."""
-    await _Server(service, figures, about, stopping, limits or Limits()).run(listeners)
+    """Serve all clients until cancelled. Once `stopping` is set no more are let in, and streams end.
+
+    `traffic`: of all listeners of this node, by their names; that of "http" is counted here.
+    """
+    await _Server(service, figures, about, traffic, stopping, limits or Limits()).run(listeners)
 
 
 class _Server:
     def __init__(
-        self, service: ControllerService, figures: Figures, about: About, stopping: trio.Event, limits: Limits
+        self,
+        service: ControllerService,
+        figures: Figures,
+        about: About,
+        traffic: Mapping[str, Traffic],
+        stopping: trio.Event,
+        limits: Limits,
     ) -> None:
         self._limits = limits
         self._stopping = stopping
-        self._traffic = Traffic()
-        application = Application(service, figures, about, self._traffic, stopping)
+        self._traffic = traffic["http"]
+        application = Application(service, figures, about, traffic, stopping)
         self._app = ASGIWrapper(application)  # type: ignore[arg-type]  # Starlette and Hypercorn word ASGI apart
         self._context = WorkerContext(None)
         self._config = _config(limits)

@@ -1,7 +1,7 @@
 """/metrics: the quorum and the metadata in figures, in Prometheus' form, from plain integers when asked for."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -11,8 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from yakt.line.declarations import COMMANDS
 from yakt.metadata.records import NO_LEADER
-from yakt.node.service import ControllerService
+from yakt.node.service import ControllerService, Traffic
 
 ROLES = ("unattached", "prospective", "candidate", "leader", "follower", "resigned")
 A_STEP = 2000
@@ -57,19 +58,6 @@ class Figures(Protocol):
         ...
 
 
-@attrs.define
-class Traffic:
-    """What this listener has seen."""
-
-    connections: int = 0
-    requests: Counter[tuple[str, str]] = attrs.Factory(Counter)
-    """By route and result."""
-
-    def count(self, command: str, result: str) -> None:
-        """One request was answered."""
-        self.requests[command, result] += 1
-
-
 @attrs.frozen
 class _Partitions:
     end_offset: int
@@ -81,7 +69,7 @@ class _Partitions:
 class Metrics:
     """Gathers what /metrics shows."""
 
-    def __init__(self, service: ControllerService, figures: Figures, traffic: Traffic) -> None:
+    def __init__(self, service: ControllerService, figures: Figures, traffic: Mapping[str, Traffic]) -> None:
         self._service = service
         self._figures = figures
         self._traffic = traffic
@@ -175,11 +163,13 @@ class Metrics:
 
     def _listener(self) -> Iterator[Metric]:
         connections = GaugeMetricFamily("yakt_connections", "Open connections.", labels=["listener"])
-        connections.add_metric(["http"], self._traffic.connections)
+        for listener, traffic in self._traffic.items():
+            connections.add_metric([listener], traffic.connections)
         yield connections
         requests = CounterMetricFamily("yakt_requests", "Requests answered.", labels=["listener", "command", "result"])
-        for (command, result), count in self._traffic.requests.items():
-            requests.add_metric(["http", command, result], count)
+        for listener, traffic in self._traffic.items():
+            for (asked, result), count in list(traffic.requests.items()):
+                requests.add_metric([listener, _name_of(asked), result], count)
         yield requests
 
 
@@ -192,6 +182,16 @@ class _Gatherer(Collector):
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
+
+
+_NAMES = {spec.make: spec.name for spec in COMMANDS}
+
+
+def _name_of(asked: object) -> str:
+    """Of a command's type as one types it; of one that no line makes alone, its own name."""
+    if isinstance(asked, type):
+        return _NAMES.get(asked, asked.__name__)
+    return str(asked)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

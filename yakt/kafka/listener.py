@@ -11,7 +11,7 @@ from yakt.errors import CodecError, RefusedError, RemoteProtocolError
 from yakt.kafka import codec, versions
 from yakt.kafka.apis import API_VERSIONS
 from yakt.kafka.desk import About, Desk
-from yakt.node.service import ControllerService
+from yakt.node.service import ControllerService, Traffic
 from yakt.wire.frame import FrameDecoder, encode_frame
 
 logger = structlog.get_logger()
@@ -37,29 +37,32 @@ async def serve(
     listeners: Sequence[trio.SocketListener],
     about: About,
     limits: Limits | None = None,
+    traffic: Traffic | None = None,
 ) -> None:
-    """Serve all clients that come to these listeners until cancelled."""
-    server = _Server(service, about, limits or Limits())
+    """Serve all clients that come to these listeners until cancelled; `traffic` is counted up."""
+    server = _Server(service, about, limits or Limits(), traffic or Traffic())
     await trio.serve_listeners(server.serve, list(listeners))
 
 
 class _Server:
-    def __init__(self, service: ControllerService, about: About, limits: Limits) -> None:
+    def __init__(self, service: ControllerService, about: About, limits: Limits, traffic: Traffic) -> None:
         self._service = service
         self._about = about
         self._limits = limits
-        self._count = 0
+        self._traffic = traffic
 
     async def serve(self, stream: trio.SocketStream) -> None:
-        if self._count >= self._limits.connections:
+        if self._traffic.connections >= self._limits.connections:
             logger.warning("a Kafka client was turned away: too many connections", limit=self._limits.connections)
             await trio.aclose_forcefully(stream)
             return
-        self._count += 1
+        self._traffic.connections += 1
         try:
-            await serve_client(stream, self._service, self._about, self._limits, address_of(stream))
+            await serve_client(
+                stream, self._service, self._about, self._limits, address_of(stream), traffic=self._traffic
+            )
         finally:
-            self._count -= 1
+            self._traffic.connections -= 1
 
 
 def address_of(stream: trio.SocketStream) -> str:
@@ -72,11 +75,17 @@ def address_of(stream: trio.SocketStream) -> str:
 
 
 async def serve_client(
-    stream: trio.abc.Stream, service: ControllerService, about: About, limits: Limits, address: str
+    stream: trio.abc.Stream,
+    service: ControllerService,
+    about: About,
+    limits: Limits,
+    address: str,
+    *,
+    traffic: Traffic | None = None,
 ) -> None:
     """Answer one client until it hangs up, is silent for too long, or sends what is no request."""
     desk = Desk(service, about, address)
-    conversation = _Conversation(stream, desk, limits)
+    conversation = _Conversation(stream, desk, limits, traffic or Traffic())
     try:
         await conversation.run()
     except (trio.BrokenResourceError, trio.TooSlowError):
@@ -91,8 +100,9 @@ async def serve_client(
 
 
 class _Conversation:
-    def __init__(self, stream: trio.abc.Stream, desk: Desk, limits: Limits) -> None:
+    def __init__(self, stream: trio.abc.Stream, desk: Desk, limits: Limits, traffic: Traffic) -> None:
         self._stream = stream
+        self._traffic = traffic
         self._desk = desk
         self._limits = limits
         self._frames = FrameDecoder(limits.frame_size)
@@ -120,4 +130,5 @@ class _Conversation:
                 return codec.encode_unsupported(header, versions.refuse_version())
             raise CodecError(f"{header.api.name} version {header.version} is not served here")
         body = codec.decode_body(header, frame)
+        self._traffic.requests[header.api.name, "OK"] += 1  # what Kafka's errors are is inside the answers
         return codec.encode_response(header, await self._desk.answer(header, body))

@@ -28,9 +28,10 @@ from yakt.line.gate import Gate, Limits, ListeningSocket
 from yakt.line.replies import Form
 from yakt.line.watches import Watches
 from yakt.line.words import LINE_SIZE_MAX
-from yakt.line.zookeeper import Traffic, format_mntr, format_ruok, format_srvr
+from yakt.line.zookeeper import Traffic as ZooKeeperTraffic
+from yakt.line.zookeeper import format_mntr, format_ruok, format_srvr
 from yakt.metadata.commands import Answer, Asked, Result, ShowHealth, ShowStatus
-from yakt.node.service import MetadataService
+from yakt.node.service import MetadataService, Traffic
 
 logger = structlog.get_logger()
 
@@ -49,10 +50,14 @@ async def serve(
     sockets: Sequence[ListeningSocket],
     info: NodeInfo,
     limits: Limits | None = None,
+    traffic: Traffic | None = None,
 ) -> None:
-    """Serve all clients that come to these sockets until cancelled. The sockets are taken over and closed."""
+    """Serve all clients that come to these sockets until cancelled. The sockets are taken over and closed.
+
+    `traffic` is counted up.
+    """
     async with trio.open_nursery() as nursery:
-        listener = _Listener(service, info, limits or Limits(), nursery)
+        listener = _Listener(service, info, limits or Limits(), nursery, traffic or Traffic())
         try:
             for sock in sockets:
                 listener.listen(sock)
@@ -62,7 +67,10 @@ async def serve(
 
 
 class _Listener:
-    def __init__(self, service: MetadataService, info: NodeInfo, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, service: MetadataService, info: NodeInfo, limits: Limits, nursery: trio.Nursery, traffic: Traffic
+    ) -> None:
+        self._traffic = traffic
         self._service = service
         self._info = info
         self._limits = limits
@@ -147,6 +155,7 @@ class _Listener:
         """A client that was let in."""
         connection = Connection(sock, host, address)
         self._connections[connection.fd] = connection
+        self._traffic.connections = len(self._connections)
         connection.mask = select.EPOLLIN
         self._epoll.register(connection.fd, connection.mask)
 
@@ -270,7 +279,7 @@ class _Listener:
     def _in_zookeepers_words(self, word: str, result: Result) -> str:
         if word == "ruok":
             return format_ruok(result)
-        traffic = Traffic(self._received, self._sent, len(self._connections), self._outstanding)
+        traffic = ZooKeeperTraffic(self._received, self._sent, len(self._connections), self._outstanding)
         return (format_srvr if word == "srvr" else format_mntr)(result, self._info.server, traffic)
 
     # --- and are answered ---------------------------------------------------------------------------------------------
@@ -281,6 +290,8 @@ class _Listener:
         if connection.batch is batch:
             connection.batch = None
             self._outstanding -= len(batch.tags)
+            if batch.shape is None:
+                self._count(batch, replies)
         if connection.closed:
             return
         conversation = connection.conversation
@@ -300,6 +311,19 @@ class _Listener:
             self._send(connection, text)
         if conversation.needs_attention:
             self._look_again(connection)
+
+    def _count(self, batch: Batch[Connection], replies: Sequence[Reply]) -> None:
+        """In one pass of C over the batch: it may hold a thousand commands."""
+        if batch.local is not None:
+            local = batch.local
+            replies = [reply for place, reply in enumerate(replies) if place not in local]
+        self._traffic.requests.update(
+            zip(
+                [type(asked.command) for asked in batch.asked],
+                ["OK" if type(reply) is Answer else getattr(reply, "code", "OK") for reply in replies],
+                strict=True,
+            )
+        )
 
     def _send(self, connection: Connection, text: bytes) -> None:
         """Send all of what is to be said for now."""
@@ -408,6 +432,7 @@ class _Listener:
         if connection.closed:
             return
         del self._connections[connection.fd]
+        self._traffic.connections = len(self._connections)
         self._ready.pop(connection, None)
         self._epoll.unregister(connection.fd)
         connection.close()

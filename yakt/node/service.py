@@ -1,5 +1,6 @@
 """MetadataService: all that adapters see of a node."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -10,6 +11,16 @@ from yakt.metadata.commands import Asked, Pairs, Result
 from yakt.metadata.image import MetadataImage
 from yakt.raft.messages import FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse
 from yakt.raft.statistics import Statistics
+
+
+class Traffic:
+    """What one listener has seen, for /metrics: plain numbers that it counts up itself."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        """Open now."""
+        self.requests: Counter[tuple[object, str]] = Counter()
+        """Answered, by what was asked (a command's type, or a name) and what came of it: OK, or a refusal's code."""
 
 
 class Submission(Protocol):
