@@ -3,7 +3,8 @@
 import pytest
 
 from tests.node.cluster import Cluster
-from yakt.ids import NodeId
+from yakt.errors import RefusedError
+from yakt.ids import Epoch, NodeId
 
 SET = "CONFIG SET client-metrics/a metrics={}"
 
@@ -265,3 +266,50 @@ def test_more_than_the_queue_holds_is_refused(cluster: Cluster, monkeypatch: pyt
     leader.write(SET.format(0))
     assert leader.write(*[SET.format(n) for n in range(3)]).text == "…"
     assert leader.write(SET.format(9)).text.startswith("ERR OVERLOADED")
+
+
+def test_what_a_lost_leader_may_have_written_says_maybe_though_it_waits_for_the_next(cluster: Cluster) -> None:
+    old = cluster.elect()
+    follower, third = cluster.others(old)
+    written = follower.write(SET.format(1) + " request=r1", timeout=3)
+    cluster.deliver(lambda _from, to: to == old.id)  # it is decided there, and on its way to the third node
+    cluster.deliver(lambda _from, to: to == third.id)
+    cluster.kill(old)
+    cluster.kill(third)
+    cluster.run(4)
+    assert "ERR TIMEOUT" in written.text
+    assert "applied=maybe" in written.text, "nobody leads, but somebody did"
+
+
+def test_a_repeat_at_a_leader_deposed_since_does_not_say_that_nothing_was_applied(cluster: Cluster) -> None:
+    old = cluster.elect()
+    one, _ = cluster.others(old)
+    first = old.write(SET.format(1) + " request=r1", timeout=60)
+    cluster.deliver(lambda _from, to: to == one.id)  # one other has it, and will lead; its fetch does not arrive
+    again = old.write(SET.format(1) + " request=r1", timeout=60)
+    cluster.mail.clear()
+    cluster.cut = {(old.id, node.id) for node in cluster.others(old)}
+    cluster.cut |= {(node.id, old.id) for node in cluster.others(old)}
+    cluster.run(10, until=lambda: len(cluster.leaders()) == 1 and cluster.leaders() != [old])
+    cluster.run(1)
+    told = again.text
+    cluster.cut.clear()
+    cluster.run(5)
+    assert first.text.startswith("OK"), "the next leader had it"
+    assert "applied=no" not in told, told
+
+
+def test_what_a_lost_leader_may_have_written_is_not_denied_by_the_next(cluster: Cluster) -> None:
+    old = cluster.elect()
+    follower, third = cluster.others(old)
+    written = follower.write(SET.format(1) + " request=r1", timeout=60)
+    cluster.kill(old)
+    cluster.time += 1
+    third.driver.on_time()
+    while not follower.driver._forwarded:  # until the third node leads and is asked
+        assert cluster.deliver()
+    [number] = follower.driver._forwarded
+    follower.driver.forward_answered(number, [RefusedError("OVERLOADED", "too many", retry=True)], [0], Epoch(-1))
+    follower.driver.end_turn()
+    assert "ERR TIMEOUT" in written.text
+    assert "applied=maybe" in written.text

@@ -20,7 +20,7 @@ from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch
 from yakt.metadata.commands import Result
 from yakt.node.histogram import Histogram
 from yakt.node.loader import Loader
-from yakt.node.runs import Reads, Run, Writes, no_leader, not_leader_any_more, timed_out
+from yakt.node.runs import Reads, Run, Writes, changed_before_confirmed, no_leader, not_leader_any_more, timed_out
 from yakt.node.surroundings import Disk, Flush, Surroundings
 from yakt.raft import effects as do
 from yakt.raft import events
@@ -30,8 +30,6 @@ from yakt.wire.batch import seal
 
 QUEUE_MAX = 20_000
 """Commands waiting to be decided; more are refused as OVERLOADED."""
-
-
 RETRY_S = 0.02
 """Before a run is forwarded again to a node that said it does not lead."""
 NEVER = Instant(float("inf"))
@@ -132,6 +130,12 @@ class Driver:
             self._retry_at = Instant(self.around.now() + RETRY_S)
             self._requeue(writes)
             return
+        if writes.lost:
+            # What this leader could not do, another one may have done.
+            results = [
+                _maybe(result) if not end and isinstance(result, RefusedError) and result.retry else result
+                for result, end in zip(results, ends, strict=True)
+            ]
         writes.results, writes.ends, writes.epoch = list(results), list(ends), epoch
         writes.wait_end = max(ends, default=0)
         self._await_commit(writes)
@@ -278,7 +282,8 @@ class Driver:
             writes.ticket = 0
             for i, end in enumerate(writes.ends):
                 if not end:
-                    writes.results[i] = not_leader_any_more(self.leader_id)
+                    request = writes.asked[i].origin.request
+                    writes.results[i] = changed_before_confirmed() if request else not_leader_any_more(self.leader_id)
             writes.wait_end = max(writes.ends)
             self._await_commit(writes)
 
@@ -505,6 +510,7 @@ class Driver:
     def _outcome_unknown(self, writes: Writes) -> None:
         """The leader went away with our question. With a request id asking again is safe; else nobody can tell."""
         if all(asked.origin.request for asked in writes.asked):
+            writes.lost = True
             self._requeue(writes)
         else:
             refusal = timed_out(maybe=True, message="the leader was lost before it answered")
@@ -527,7 +533,7 @@ class Driver:
             if run.deadline > now:
                 self._watch_deadline(run)
                 continue
-            if type(run) is Writes and run.open:
+            if type(run) is Writes and (run.open or run.lost):
                 refusal = timed_out(maybe=True, message="not committed in time")
             elif self.leader_id is None:
                 refusal = no_leader()
@@ -537,6 +543,10 @@ class Driver:
         self._forwarded = {n: entry for n, entry in self._forwarded.items() if not entry[1].answered}
         self._pending = [entry for entry in self._pending if not entry[2].answered]
         heapq.heapify(self._pending)
+
+
+def _maybe(refusal: RefusedError) -> RefusedError:
+    return timed_out(maybe=True, message=f"a leader was lost before it answered, and the next said {refusal.code}")
 
 
 def _overloaded() -> RefusedError:

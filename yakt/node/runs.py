@@ -45,6 +45,8 @@ class Writes:
     """Not 0: some command wrote nothing; its answer waits until this read ticket is confirmed."""
     open: bool = False
     """Decided or on its way to the leader: it may be applied."""
+    lost: bool = False
+    """A leader that had it is gone: it may be applied, though it waits to be asked again."""
     answered: bool = False
 
     def finish(self, results: Sequence[Result]) -> None:
@@ -125,6 +127,12 @@ def timed_out(maybe: bool, message: str) -> RefusedError:
 def no_leader() -> RefusedError:
     """The answer when `timeout=` is over and nobody leads."""
     return RefusedError("NO_LEADER", "no leader is known to this node", retry=True, hint="QUORUM SHOW")
+
+
+def changed_before_confirmed() -> RefusedError:
+    """The answer to a command with a request id that a deposed leader had found done, or refused: the next leader's
+    log may hold what that request wrote."""
+    return timed_out(maybe=True, message="the leader changed before this was confirmed")
 
 
 def not_leader_any_more(leader: int | None) -> RefusedError:
