@@ -168,7 +168,8 @@ class Metrics:
         yield connections
         requests = CounterMetricFamily("yakt_requests", "Requests answered.", labels=["listener", "command", "result"])
         for listener, traffic in self._traffic.items():
-            for (asked, result), count in list(traffic.requests.items()):
+            answered = traffic.requests + Counter({(asked, "OK"): count for asked, count in traffic.done.items()})
+            for (asked, result), count in answered.items():
                 requests.add_metric([listener, _name_of(asked), result], count)
         yield requests
 

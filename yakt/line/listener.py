@@ -290,7 +290,10 @@ class _Listener:
         if connection.batch is batch:
             connection.batch = None
             self._outstanding -= len(batch.tags)
-            if batch.shape is None:
+            if len(replies) == 1 and type(replies[0]) is Answer and batch.local is None:
+                done, kind = self._traffic.done, type(batch.asked[0].command)
+                done[kind] = done.get(kind, 0) + 1
+            elif batch.shape is None:
                 self._count(batch, replies)
         if connection.closed:
             return
@@ -313,17 +316,13 @@ class _Listener:
             self._look_again(connection)
 
     def _count(self, batch: Batch[Connection], replies: Sequence[Reply]) -> None:
-        """In one pass of C over the batch: it may hold a thousand commands."""
+        """For /metrics; in one pass of C, for a batch may hold a thousand."""
         if batch.local is not None:
             local = batch.local
             replies = [reply for place, reply in enumerate(replies) if place not in local]
-        self._traffic.requests.update(
-            zip(
-                [type(asked.command) for asked in batch.asked],
-                ["OK" if type(reply) is Answer else getattr(reply, "code", "OK") for reply in replies],
-                strict=True,
-            )
-        )
+        results = ["OK" if type(reply) is Answer else getattr(reply, "code", "OK") for reply in replies]
+        kinds = [type(asked.command) for asked in batch.asked]
+        self._traffic.requests.update(zip(kinds, results, strict=True))
 
     def _send(self, connection: Connection, text: bytes) -> None:
         """Send all of what is to be said for now."""

@@ -21,6 +21,8 @@ class Traffic:
         """Open now."""
         self.requests: Counter[tuple[object, str]] = Counter()
         """Answered, by what was asked (a command's type, or a name) and what came of it: OK, or a refusal's code."""
+        self.done: dict[object, int] = {}
+        """Answered OK and not in `requests`, by what was asked: one key less to make, for those that come alone."""
 
 
 class Submission(Protocol):
