@@ -2,13 +2,13 @@
 
     .venv/bin/python tests/bench/compare.py [--rounds 3] [--seconds 3] [--in-flight 1,16,128,1000] [--json FILE]
 
-Only ratios of one run mean anything. What is not installed is left out, and said so: etcd (Debian etcd-server),
-ZooKeeper (Debian zookeeper, with Java), and Go, which builds the load for both. Not part of the product.
+Only ratios of one run mean anything; where others use the machine too, which is measured and said, the CPU that the
+servers took for an operation means more than the rate. One Go program loads all three. What is not installed is left
+out, and said so: etcd (Debian etcd-server), ZooKeeper (Debian zookeeper, with Java), Go. Not part of the product.
 """
 
 import argparse
 import json
-import os
 import shutil
 import socket
 import statistics
@@ -17,15 +17,16 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from yakt.bench.cluster import Nodes, own_cluster, sync_ms  # noqa: E402
+from yakt.bench.cluster import find_leader, own_cluster, sync_ms  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ZK_JARS = (
@@ -33,8 +34,12 @@ ZK_JARS = (
     *("snappy-java", "commons-cli", "commons-io", "commons-logging", "jackson-core", "jackson-databind"),
     *("jackson-annotations", "audience-annotations"),
 )
-Run = Callable[[int, int], dict[str, Any]]
-"""(lines or operations in flight, connections) -> what was measured."""
+DISTURBED = 0.15
+"""Of a core: a run in which others took more does not count (performance.md §5)."""
+DEPTHS = {16: 8, 128: 16, 1000: 100}
+"""Lines in flight on each connection, where they are pipelined."""
+Run = Callable[[int], dict[str, Any]]
+"""Operations in flight -> what was measured."""
 
 
 def main() -> int:
@@ -49,24 +54,38 @@ def main() -> int:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yakt-compare-", dir=ROOT.parent)))
         load = build_load(scratch)
+        if load is None:
+            print("all left out: the load is a Go program, and could not be built here")
+            return 0
         runs: dict[str, Run] = {}
+        seconds = arguments.seconds
         nodes = stack.enter_context(own_cluster(3, scratch))
-        runs.update(yakt_runs(nodes, arguments))
-        if load is not None and shutil.which("etcd"):
-            leader = stack.enter_context(etcd(scratch))
-            runs["etcd put"] = foreign(load, "etcd-put", leader, arguments.seconds)
+
+        def yakt_leader() -> str:
+            host, port = find_leader(nodes.addresses)
+            return f"{host}:{port}"
+
+        ours = list(nodes.processes.values())
+        runs["yakt"] = load_of(load, "yakt-set", yakt_leader, ours, seconds)
+        runs["yakt pipelined"] = load_of(load, "yakt-set", yakt_leader, ours, seconds, pipelined=True)
+        if arguments.reads:
+            runs["yakt get"] = load_of(load, "yakt-get", yakt_leader, ours, seconds)
+            runs["yakt get pipelined"] = load_of(load, "yakt-get", yakt_leader, ours, seconds, pipelined=True)
+        if shutil.which("etcd"):
+            leader, theirs = stack.enter_context(etcd(scratch))
+            runs["etcd put"] = load_of(load, "etcd-put", leader, theirs, seconds)
             if arguments.reads:
-                runs["etcd get"] = foreign(load, "etcd-get", leader, arguments.seconds)
+                runs["etcd get"] = load_of(load, "etcd-get", leader, theirs, seconds)
         else:
-            print("etcd: left out, no etcd or no Go here (apt-get install etcd-server)")
-        if load is not None and shutil.which("java") and Path("/usr/share/java/zookeeper.jar").exists():
-            leader = stack.enter_context(zookeeper(scratch))
-            runs["zk create"] = foreign(load, "zk-create", leader, arguments.seconds)
-            runs["zk set"] = foreign(load, "zk-set", leader, arguments.seconds)
+            print("etcd: left out, it is not here (apt-get install etcd-server)")
+        if shutil.which("java") and Path("/usr/share/java/zookeeper.jar").exists():
+            leader, theirs = stack.enter_context(zookeeper(scratch))
+            runs["zk create"] = load_of(load, "zk-create", leader, theirs, seconds)
+            runs["zk set"] = load_of(load, "zk-set", leader, theirs, seconds)
             if arguments.reads:
-                runs["zk sync+get"] = foreign(load, "zk-sync-get", leader, arguments.seconds)
+                runs["zk sync+get"] = load_of(load, "zk-sync-get", leader, theirs, seconds)
         else:
-            print("ZooKeeper: left out, no Java, ZooKeeper or Go here (apt-get install zookeeper)")
+            print("ZooKeeper: left out, no Java or no ZooKeeper here (apt-get install zookeeper)")
         measured: dict[str, dict[int, list[dict[str, Any]]]] = {
             name: {count: [] for count in in_flight} for name in runs
         }
@@ -76,7 +95,7 @@ def main() -> int:
             for count in in_flight:
                 for name, run in runs.items():
                     print(f"round {turn + 1}: {name}, {count} in flight …", file=sys.stderr, flush=True)
-                    measured[name][count].append(run(count, 16))
+                    measured[name][count].append(run(count))
         report(measured, in_flight, disk)
         if arguments.json:
             arguments.json.write_text(json.dumps({"disk_ms": disk, "measured": measured}), encoding="utf-8")
@@ -93,68 +112,80 @@ def report(measured: dict[str, dict[int, list[dict[str, Any]]]], in_flight: list
             middle = sorted(cells[count], key=lambda run: run["per_second"])[len(cells[count]) // 2]
             row.append(f"{middle['per_second']:,.0f} ({middle['p50_ms']:.1f} / {middle['p99_ms']:.1f})")
         print(f"{name:22}" + "".join(f"{cell:>26}" for cell in row))
+    print("servers' CPU, µs an operation (all three nodes)")
+    for name, cells in measured.items():
+        row = [f"{statistics.median(map(cpu_us, cells[count])):.1f}" for count in in_flight]
+        print(f"{name:22}" + "".join(f"{cell:>26}" for cell in row))
+    print("ratios within a round, median (lowest-highest): of the rates; and theirs to ours of CPU an operation")
     for mine, theirs in (
         ("yakt", "etcd put"),
         ("yakt pipelined", "etcd put"),
         ("yakt", "zk create"),
+        ("yakt pipelined", "zk create"),
         ("yakt", "zk set"),
+        ("yakt pipelined", "zk set"),
         ("yakt get", "etcd get"),
+        ("yakt get pipelined", "etcd get"),
         ("yakt get", "zk sync+get"),
     ):
         if mine in measured and theirs in measured:
             row = []
             for count in in_flight:
-                pairs = zip(measured[mine][count], measured[theirs][count], strict=True)
+                pairs = list(zip(measured[mine][count], measured[theirs][count], strict=True))
                 ratios = [a["per_second"] / b["per_second"] for a, b in pairs if b["per_second"]]
                 low, high = min(ratios, default=0), max(ratios, default=0)
-                row.append(f"{statistics.median(ratios or [0]):.2f} ({low:.2f}-{high:.2f})")
-            print(f"{mine + ' / ' + theirs:22}" + "".join(f"{cell:>26}" for cell in row))
+                cpu = statistics.median([cpu_us(b) / cpu_us(a) for a, b in pairs if cpu_us(a)] or [0])
+                row.append(f"{statistics.median(ratios or [0]):.2f} ({low:.2f}-{high:.2f}) {cpu:.1f}")
+            print(f"{mine + ' / ' + theirs:30}"[:30] + "".join(f"{cell:>24}" for cell in row))
+    every = [run for cells in measured.values() for found in cells.values() for run in found]
+    others = [run["others_cpu"] for run in every]
+    print(
+        f"others' CPU: median {statistics.median(others):.2f}, at most {max(others):.2f} of a core; "
+        f"{sum(each > DISTURBED for each in others)} of {len(others)} runs had more than {DISTURBED:g} and do not count"
+    )
+    print(f"the load's own CPU: at most {max(run['cpu'] for run in every):.2f} of a core")
     errors = {name: sum(run["errors"] for runs in cells.values() for run in runs) for name, cells in measured.items()}
     print("errors: " + ", ".join(f"{name} {count}" for name, count in errors.items()))
 
 
+def cpu_us(run: dict[str, Any]) -> float:
+    """What the servers took for an operation."""
+    return float(run["servers_cpu"]) / float(run["per_second"]) * 1e6 if run["per_second"] else 0.0
+
+
 def build_load(scratch: Path) -> Path | None:
-    """The Go program, built; None without Go."""
+    """The Go program, built; None without Go, or without the modules it needs."""
     if shutil.which("go") is None:
         return None
     target = scratch / "load"
-    subprocess.run(["go", "build", "-o", target, "."], cwd=HERE / "load", check=True)
-    return target
+    built = subprocess.run(["go", "build", "-o", target, "."], cwd=HERE / "load", check=False)
+    return target if built.returncode == 0 else None
 
 
-def foreign(load: Path, kind: str, leader: str, seconds: float) -> Run:
-    def run(in_flight: int, connections: int) -> dict[str, Any]:
-        command = [load, "-kind", kind, "-servers", leader, "-in-flight", str(in_flight), "-conns", str(connections)]
-        done = subprocess.run([*command, "-seconds", str(seconds)], check=True, capture_output=True, text=True)
+def load_of(
+    load: Path,
+    kind: str,
+    leader: Callable[[], str],
+    servers: Sequence["subprocess.Popen[bytes]"],
+    seconds: float,
+    *,
+    pipelined: bool = False,
+) -> Run:
+    """One kind of load at whoever leads at that moment. YAKt: a connection for each line in flight, or pipelined."""
+
+    def run(in_flight: int) -> dict[str, Any]:
+        depth = DEPTHS.get(in_flight, 1) if pipelined else 1
+        connections = in_flight // depth if kind.startswith("yakt") else 16
+        options = {"kind": kind, "servers": leader(), "in-flight": in_flight, "conns": connections, "depth": depth}
+        options |= {"seconds": seconds, "pids": ",".join(str(server.pid) for server in servers)}
+        command = [str(load), *(f"-{name}={value}" for name, value in options.items())]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{kind}, {in_flight} in flight: {done.stderr.strip()}")
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     return run
-
-
-def yakt_runs(nodes: Nodes, arguments: argparse.Namespace) -> dict[str, Run]:
-    server = ",".join(f"{host}:{port}" for host, port in nodes.addresses)
-
-    def bench(only: str, shape: str) -> dict[str, Any]:
-        command = [sys.executable, "-m", "yakt", "bench", "--server", server, "--only", only, "--clients", shape]
-        done = subprocess.run(
-            [*command, "--seconds", str(arguments.seconds), "--json"],
-            check=False,  # 5: some reply was an ERR, which the report shows
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-        )
-        found: dict[str, Any] = json.loads(done.stdout)["runs"][0]
-        return found
-
-    def pipelined(in_flight: int, _: int) -> dict[str, Any]:
-        shape = {1: "1", 16: "2x8", 128: "8x16", 1000: "10x100"}.get(in_flight, str(in_flight))
-        return bench("writes", shape)
-
-    runs: dict[str, Run] = {"yakt": lambda count, _: bench("writes", str(count)), "yakt pipelined": pipelined}
-    if arguments.reads:
-        runs["yakt get"] = lambda count, _: bench("reads", str(count))
-    return runs
 
 
 def free_ports(count: int) -> list[int]:
@@ -166,14 +197,14 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running(commands: list[list[str]], directory: Path, env: dict[str, str] | None = None) -> Iterator[None]:
+def running(commands: list[list[str]], directory: Path) -> Iterator[list["subprocess.Popen[bytes]"]]:
     """Processes, ended at the end; their words in files."""
     processes = []
     try:
         for number, command in enumerate(commands):
             with (directory / f"{number}.log").open("ab") as log:
-                processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})}))
-        yield
+                processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+        yield processes
     finally:
         for process in processes:
             process.terminate()
@@ -186,8 +217,8 @@ def running(commands: list[list[str]], directory: Path, env: dict[str, str] | No
 
 
 @contextmanager
-def etcd(scratch: Path) -> Iterator[str]:
-    """Three members with default durability; the leader's client address."""
+def etcd(scratch: Path) -> Iterator[tuple[Callable[[], str], list["subprocess.Popen[bytes]"]]]:
+    """Three members with default durability: how to find the leader's client address, and the processes."""
     directory = scratch / "etcd"
     directory.mkdir()
     ports = free_ports(6)
@@ -201,8 +232,10 @@ def etcd(scratch: Path) -> Iterator[str]:
             f"--listen-peer-urls {peer} --initial-advertise-peer-urls {peer} --initial-cluster {peers} "
             "--initial-cluster-state new --quota-backend-bytes 8000000000 --log-level error".split()
         )
-    with running(commands, directory):
-        yield wait_for(lambda: etcd_leader(ports[:3]), "etcd")
+    with running(commands, directory) as processes:
+        find = partial(wait_for, lambda: etcd_leader(ports[:3]), "etcd")
+        find()
+        yield find, processes
 
 
 def etcd_leader(ports: list[int]) -> str | None:
@@ -217,8 +250,8 @@ def etcd_leader(ports: list[int]) -> str | None:
 
 
 @contextmanager
-def zookeeper(scratch: Path) -> Iterator[str]:
-    """Three servers with forced syncs (the default); the leader's client address."""
+def zookeeper(scratch: Path) -> Iterator[tuple[Callable[[], str], list["subprocess.Popen[bytes]"]]]:
+    """Three servers with forced syncs (the default): how to find the leader's client address, and the processes."""
     directory = scratch / "zk"
     ports = free_ports(9)
     servers = "\n".join(f"server.{n + 1}=127.0.0.1:{ports[n + 3]}:{ports[n + 6]}" for n in range(3))
@@ -236,8 +269,10 @@ def zookeeper(scratch: Path) -> Iterator[str]:
         commands.append(
             ["java", "-Xmx1g", "-cp", classpath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(config)]
         )
-    with running(commands, directory):
-        yield wait_for(lambda: zookeeper_leader(ports[:3]), "ZooKeeper")
+    with running(commands, directory) as processes:
+        find = partial(wait_for, lambda: zookeeper_leader(ports[:3]), "ZooKeeper")
+        find()
+        yield find, processes
 
 
 def zookeeper_leader(ports: list[int]) -> str | None:
