@@ -44,6 +44,7 @@ COLLECTOR = (50_000, 20, 100)
 """As a node sets it after its start."""
 BUDGET_US = {
     "128x1 leader": 7.0,
+    "128x1 follower": 2.4,
     "10x100 leader": 5.5,
     "10x100 follower": 2.4,
     "1x1 in all": 48.0,
