@@ -5,8 +5,10 @@
     Prospective -> Follower, Unattached                 refused, or timer; a leader is known, or not
     Candidate   -> Leader                               a majority did
     Candidate   -> Prospective                          timer, or no longer winnable
-    Leader      -> Resigned                             shutdown, transfer, check-quorum
+    Leader      -> Resigned                             shutdown, transfer, check-quorum, no voter any more
     Resigned    -> Unattached (epoch + 1)               election timer
+    Resigned    -> Prospective                          at start: a single voter that had led
+    Candidate, Prospective -> Unattached                it turns out to be no voter (`step_aside`)
     Follower    -> Prospective                          fetch timer, link lost, told by EndQuorumEpoch (voters)
     any         -> Follower, Unattached                 a higher epoch, its leader named or not
     Unattached, Prospective, Candidate -> Follower      the leader of this epoch is heard of
