@@ -206,3 +206,20 @@ def test_a_follower_converges_on_the_common_prefix_and_cuts_no_more(logs: tuple[
         assert common <= end_offset < follower.end_offset
         follower.truncate(end_offset)
     assert follower.end_offset == common
+
+
+def test_a_snapshot_from_before_an_installed_one_is_none_of_this_log() -> None:
+    log = make((1, 9), snapshots=(point(4, 1), point(5, 1)))
+    log.restart_at(point(20, 2), 10)
+    log.note_snapshot(point(9, 1), 10)  # it was being written meanwhile
+    log.trim(point(5, 1))  # storage kept both, and now lets go of the first
+    assert log.start_offset == 20
+    assert log.snapshots == {point(20, 2): 10}
+    assert log.find_mismatch(Offset(20), Epoch(2)) is None, "who ends where the log starts needs no snapshot"
+
+
+def test_a_snapshot_from_before_the_start_is_not_served_after_a_restart_either() -> None:
+    log = make(snapshots=(point(5, 1), point(20, 2)), start=20)
+    assert log.oldest_snapshot == point(20, 2)
+    log.append(Offset(20), Epoch(3), 1)
+    assert log.durable_end == point(20, 2), "all that is durable is what the snapshot holds"

@@ -156,7 +156,7 @@ class RaftCore:
                     quorum.admit(effects, replica)
             case SnapshotTaken(snapshot_id=snapshot_id, size=size):
                 assert snapshot_id.offset <= quorum.high_watermark, "a snapshot of what is not committed"
-                quorum.log.snapshots[snapshot_id] = size
+                quorum.log.note_snapshot(snapshot_id, size)
             case LogTrimmed(oldest=oldest):
                 quorum.log.trim(oldest)
             case SnapshotLoaded(snapshot_id=snapshot_id, control=control):

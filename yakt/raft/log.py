@@ -53,7 +53,9 @@ class Log:
         self.start_offset = state.start_offset
         self.end_offset = state.end_offset
         self.flushed_end = state.end_offset
-        self.snapshots = dict(state.snapshots)
+        self.snapshots: dict[OffsetAndEpoch, int] = {}
+        for snapshot_id, size in state.snapshots:
+            self.note_snapshot(snapshot_id, size)
         self._epochs: list[Epoch] = [entry.epoch for entry in state.epochs]
         self._starts: list[Offset] = [entry.offset for entry in state.epochs]
         self.last_epoch = self._find_last_epoch()
@@ -117,6 +119,12 @@ class Log:
             self._epochs.pop()
         self.last_epoch = self._find_last_epoch()
 
+    def note_snapshot(self, snapshot_id: OffsetAndEpoch, size: int) -> None:
+        """Serve it from now on. One that ends below the start of the log is none of this log's: storage keeps those
+        from before an installed one, and one may have been in the making meanwhile."""
+        if snapshot_id.offset >= self.start_offset or snapshot_id.offset == 0:
+            self.snapshots[snapshot_id] = size
+
     def restart_at(self, snapshot_id: OffsetAndEpoch, size: int) -> None:
         """A snapshot was installed: the log is empty and starts at its end."""
         self.snapshots = {snapshot_id: size}
@@ -126,8 +134,10 @@ class Log:
         self.last_epoch = snapshot_id.epoch
 
     def trim(self, oldest: OffsetAndEpoch) -> None:
-        """The log now starts at the end of `oldest`, the first snapshot kept."""
-        assert self.start_offset <= oldest.offset <= self.end_offset, f"trimmed to {oldest.offset} outside the log"
+        """The log now starts at the end of `oldest`, the first snapshot kept, unless it starts past it already."""
+        assert oldest.offset <= self.end_offset, f"trimmed to {oldest.offset} outside the log"
+        if oldest.offset < self.start_offset:
+            return
         self.snapshots = {
             snapshot: size for snapshot, size in self.snapshots.items() if snapshot.offset >= oldest.offset
         }
