@@ -10,6 +10,7 @@ out, and said so: etcd (Debian etcd-server), ZooKeeper (Debian zookeeper, with J
 import argparse
 import json
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -89,16 +90,23 @@ def main() -> int:
         measured: dict[str, dict[int, list[dict[str, Any]]]] = {
             name: {count: [] for count in in_flight} for name in runs
         }
-        disk = []
-        for turn in range(arguments.rounds):
-            disk.append(sync_ms(scratch))
-            for count in in_flight:
-                for name, run in runs.items():
-                    print(f"round {turn + 1}: {name}, {count} in flight …", file=sys.stderr, flush=True)
-                    measured[name][count].append(run(count))
-        report(measured, in_flight, disk)
-        if arguments.json:
-            arguments.json.write_text(json.dumps({"disk_ms": disk, "measured": measured}), encoding="utf-8")
+        disk: list[float] = []
+        signal.signal(
+            signal.SIGTERM, lambda *_: sys.exit(143)
+        )  # so that servers are ended and what is measured is told
+        try:
+            for turn in range(arguments.rounds):
+                disk.append(sync_ms(scratch))
+                for count in in_flight:
+                    for name, run in runs.items():
+                        print(f"round {turn + 1}: {name}, {count} in flight …", file=sys.stderr, flush=True)
+                        measured[name][count].append(run(count))
+        finally:
+            whole = [count for count in in_flight if all(cells[count] for cells in measured.values())]
+            if whole:
+                report(measured, whole, disk)
+            if arguments.json:
+                arguments.json.write_text(json.dumps({"disk_ms": disk, "measured": measured}), encoding="utf-8")
     return 0
 
 
@@ -131,7 +139,8 @@ def report(measured: dict[str, dict[int, list[dict[str, Any]]]], in_flight: list
         if mine in measured and theirs in measured:
             row = []
             for count in in_flight:
-                pairs = list(zip(measured[mine][count], measured[theirs][count], strict=True))
+                # the last round may be cut short
+                pairs = list(zip(measured[mine][count], measured[theirs][count], strict=False))
                 ratios = [a["per_second"] / b["per_second"] for a, b in pairs if b["per_second"]]
                 low, high = min(ratios, default=0), max(ratios, default=0)
                 cpu = statistics.median([cpu_us(b) / cpu_us(a) for a, b in pairs if cpu_us(a)] or [0])

@@ -26,6 +26,12 @@ def test_ratios_are_taken_within_a_round(capsys: pytest.CaptureFixture[str]) -> 
     assert "2.00 (1.00-10.00) 2.0" in capsys.readouterr().out
 
 
+def test_a_round_that_is_cut_short_is_told_as_far_as_it_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    ours = [measured(100, 1.0), measured(900, 1.0)]
+    compare.report({"yakt": {1: ours}, "etcd put": {1: [measured(50, 1.0)]}}, [1], [0.2])
+    assert "2.00 (2.00-2.00)" in capsys.readouterr().out
+
+
 def test_cpu_is_told_by_the_operation() -> None:
     assert compare.cpu_us(measured(50_000, 1.5)) == pytest.approx(30)
     assert compare.cpu_us(measured(0, 1.5)) == 0
