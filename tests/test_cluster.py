@@ -19,6 +19,7 @@ import attrs
 import pytest
 import trio
 
+from yakt import cli
 from yakt.dev.ask import DISCONNECTED, Conversation
 from yakt.dev.cluster import Cluster, Node, open_cluster
 from yakt.dev.configs import dev_configs, format_config
@@ -236,6 +237,7 @@ async def test_kill_9_loses_no_acknowledged_write(tmp_path: Path) -> None:
         check_logs(logs, history)
     assert len(history.acknowledged) > KILL_ROUNDS
     for node in cluster.nodes.values():
+        assert cli.main(["log", "--verify", str(node.config.node.data)]) == 0
         assert "Traceback" not in node.log_path.read_text()
     assert not [line for line in told if "unasked" in line]
     assert [node.process.returncode for node in cluster.nodes.values() if node.process] == [0, 0, 0]
