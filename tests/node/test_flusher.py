@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 
 from yakt.errors import StorageError
 from yakt.node import flusher
@@ -73,3 +74,23 @@ async def test_a_sync_that_fails_in_a_worker_ends_whoever_runs_it(nursery: trio.
     assert not subject.start(Broken())
     with pytest.raises(StorageError, match="gone"):
         await subject.run()
+
+
+async def test_a_stop_leaves_no_sync_out(clock: Clock) -> None:
+    """A node that was stopped while a sync had been asked for, and not begun, ended with `a flush is out`."""
+    done: list[object] = []
+
+    def finished(flush: object) -> None:
+        done.append(flush)
+        if len(done) == 1:
+            assert subject.start(Sync(clock, 0.01)), "nothing is put off any more"
+
+    subject = Flusher(finished)
+    first = Sync(clock, 0.01)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(subject.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not subject.start(first)
+        nursery.cancel_scope.cancel()
+    assert done == [first]
+    assert subject.start(Sync(clock, 0.01))

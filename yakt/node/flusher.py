@@ -33,13 +33,15 @@ class Flusher:
         """Which of the last syncs were slow; a new node has yet to see a quick one."""
         self._slow = REMEMBERED
         self._next: Flush | None = None
+        """Put off, or with a worker."""
+        self._stopping = False
         self._wanted = trio.Event()
         self.seconds = Histogram()
         """Of all syncs."""
 
     def start(self, flush: Flush) -> bool:
         """True if it is done on return; else `on_done` is called from `run`. Raises StorageError."""
-        if self._inline and self._slow <= SLOW_MAX:
+        if self._stopping or (self._inline and self._slow <= SLOW_MAX):
             self._timed(flush)
             return True
         assert self._next is None
@@ -48,14 +50,25 @@ class Flusher:
         return False
 
     async def run(self) -> None:
-        """Carry out what `start` put off, until cancelled. A flush under way is not abandoned."""
-        while True:
-            await self._wanted.wait()
-            self._wanted = trio.Event()
-            flush, self._next = self._next, None
-            assert flush is not None
-            await trio.to_thread.run_sync(self._timed, flush)
-            self._on_done(flush)
+        """Carry out what `start` put off, until cancelled; from then on nothing is put off, and nothing left out."""
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted = trio.Event()
+                assert self._next is not None
+                await trio.to_thread.run_sync(self._timed, self._next)
+                self._finish()
+        except trio.Cancelled:
+            self._stopping = True
+            if self._next is not None:  # no worker has begun it
+                self._timed(self._next)
+                self._finish()
+            raise
+
+    def _finish(self) -> None:
+        flush, self._next = self._next, None
+        assert flush is not None
+        self._on_done(flush)
 
     def _timed(self, flush: Flush) -> None:
         start = time.perf_counter()
