@@ -150,9 +150,9 @@ class Nodes:
 
         def found() -> Node | None:
             for node in self.up:
-                leader = node.get("/status").body["leader"]
-                if leader is not None and node.get("/readyz").status == 200:
-                    return next(one for one in self.all if one.config.node.id == leader)
+                # Its own word: the others may still name one that has just died.
+                if node.get("/status").body["role"] == "leader" and node.get("/readyz").status == 200:
+                    return node
             return None
 
         return until(found)

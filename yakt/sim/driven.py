@@ -243,11 +243,14 @@ class DrivenNode(Host):
 
     def _forwarded(self, source: NodeId, message: Forward, correlation: int) -> None:
         life = self.life
+        link = self.network.links[source, self.id]
+        generation = link.generation
 
         def decided(writes: Writes) -> None:
-            if self.core is not None and self.life == life:
+            # As in a real node the answer belongs to the connection that asked: another life of the asker counts anew.
+            if self.core is not None and self.life == life and link.generation == generation:
                 answer = Forwarded(tuple(writes.results), tuple(writes.ends), writes.epoch)
-                self.network.send(self.id, source, answer, correlation)  # type: ignore[arg-type]
+                self.network.send(self.id, source, answer, correlation, asks=False)  # type: ignore[arg-type]
 
         self.driver.submit_writes(Writes(message.asked, self._patience(), lambda _: None, decided))
         self.driver.end_turn()
@@ -318,7 +321,8 @@ class DrivenNode(Host):
     def forward(self, to: NodeId, correlation: int, writes: Writes) -> bool:
         if not self.network.links[self.id, to].is_open:
             return False
-        self.network.send(self.id, to, Forward(tuple(writes.asked)), correlation)  # type: ignore[arg-type]
+        message = Forward(tuple(writes.asked))
+        self.network.send(self.id, to, message, correlation, asks=True)  # type: ignore[arg-type]
         return True
 
     def start_flush(self, flush: Flush) -> bool:

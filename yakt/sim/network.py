@@ -89,9 +89,15 @@ class Network:
         self.links = {(a, b): Link(a, b) for a in stations for b in stations if a != b}
         self._chance = world.random.random
 
-    def send(self, source: NodeId, target: NodeId, message: Message, correlation: int) -> None:
-        """Put a message on its way; requests over our own link, answers over the one the peer dialled."""
-        link = self.links[(source, target) if type(message) in REQUESTS else (target, source)]
+    def send(
+        self, source: NodeId, target: NodeId, message: Message, correlation: int, *, asks: bool | None = None
+    ) -> None:
+        """Put a message on its way; requests over our own link, answers over the one the peer dialled.
+
+        `asks` says which it is where its type does not.
+        """
+        is_request = type(message) in REQUESTS if asks is None else asks
+        link = self.links[(source, target) if is_request else (target, source)]
         if not link.is_open:
             return
         self.sent += 1
