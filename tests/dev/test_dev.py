@@ -24,7 +24,7 @@ def test_the_tour(tmp_path: Path) -> None:
 
 
 def test_a_person_at_a_terminal(tmp_path: Path) -> None:
-    dev = pexpect.spawn(DEV[0], [*DEV[1:], "--data", str(tmp_path)], encoding="utf-8", timeout=20, dimensions=(50, 160))
+    dev = pexpect.spawn(DEV[0], [*DEV[1:], "--data", str(tmp_path)], encoding="utf-8", timeout=60, dimensions=(50, 160))
     try:
         dev.expect("Ctrl-C ends it")
         dev.expect(r"node (\d) leads, epoch \d+\r\n")
