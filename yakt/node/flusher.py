@@ -20,7 +20,6 @@ SLOW_MAX = 3
 """Of the last `REMEMBERED` syncs; with more the next goes to a thread."""
 STALL_S = 0.05
 """A single sync that took so long counts for all that are remembered."""
-FSYNC_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
 class Flusher:

@@ -3,7 +3,7 @@
 Followers decode what they replay; the leader moves what it decided over, without decoding it again.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from yakt.batch import RecordBatch
@@ -99,9 +99,3 @@ def replay(image: MetadataImage, batch: RecordBatch, end_offset: int | None = No
     if end_offset is not None and end_offset < batch.end_offset:
         records = records[: end_offset - batch.base_offset]
     image.replay(batch.base_offset, batch.leader_epoch, timestamp_ms(batch.body), records, values)
-
-
-def replay_all(image: MetadataImage, batches: Iterable[RecordBatch]) -> None:
-    """Fold batches into `image`, for offline use. Raises ReplayError."""
-    for batch in batches:
-        replay(image, batch)
