@@ -1,5 +1,6 @@
 """Data directories to run the real Store in, on real files and on the simulator's disk, and batches to fill them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,32 +18,32 @@ NOW_MS = 1_700_000_000_000
 SEGMENT_0 = fmt.segment_name(Offset(0))
 
 
-class Place:
+class Place(ABC):
     """One data directory. `open` plays a start of the node; a test that leaves a store open plays a crash."""
 
+    @abstractmethod
     def open(self, *, limits: LogLimits | None = None, cluster_id: str = CLUSTER, node_id: NodeId = NODE) -> Store:
         """The real `open_store`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kill(self, store: Store) -> None:
         """The process of this store is gone, with no more than it had done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def content(self, name: str) -> bytes:
         """A file, whole."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put(self, name: str, content: bytes) -> None:
         """Change a file behind the store's back."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remove(self, name: str) -> None:
         """Remove a file behind the store's back."""
-        raise NotImplementedError
 
+    @abstractmethod
     def names(self) -> list[str]:
         """All files, as paths below the data directory."""
-        raise NotImplementedError
 
 
 class RealPlace(Place):

@@ -6,7 +6,6 @@ to the high watermark and answers. Nothing here awaits; there is no Trio, clock,
 drives the same object. Who flushes, who sends and what time it is are given at birth.
 """
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import assert_never
@@ -22,6 +21,7 @@ from yakt.node.histogram import Histogram
 from yakt.node.loader import Loader
 from yakt.node.runs import Reads, Run, Writes, changed_before_confirmed, no_leader, not_leader_any_more, timed_out
 from yakt.node.surroundings import Disk, Flush, Surroundings
+from yakt.node.waiting import Waiting
 from yakt.raft import effects as do
 from yakt.raft import events
 from yakt.raft.core import RaftCore
@@ -63,20 +63,13 @@ class Driver:
         self._flushing: Flush | None = None
         self._dirty = False
         self._behind = False
-        self._pending: list[tuple[int, int, Run]] = []
-        """Decided writes and confirmed reads by the end offset they wait for: a heap."""
-        self._unconfirmed: deque[Run] = deque()
-        """Runs whose read ticket is not confirmed yet, by ticket."""
+        self._waiting = Waiting()
         self._forwarded: dict[int, tuple[NodeId, Writes]] = {}
         self._retry_at = Instant(0.0)
         self._next_timeout = NEVER
         """No later than the first deadline of a live run; found anew whenever it passes."""
         self._epoch_swept = loader.epoch
         self._serial = 0
-        self._ticket = 0
-        self._ticket_asked = 0
-        self._confirmed = 0
-        self._confirmed_end = 0
 
     # --- what adapters and shells call --------------------------------------------------------------------------
 
@@ -108,15 +101,15 @@ class Driver:
 
     def submit_reads(self, reads: Reads, *, confirm: bool) -> None:
         """Queue a run of queries. `confirm`: linearizable; else only `reads.wait_end` must be applied."""
-        if len(self._unconfirmed) + len(self._pending) > QUEUE_MAX:
+        if len(self._waiting) > QUEUE_MAX:
             reads.finish([_overloaded()] * len(reads.asked))
             return
         if confirm:
-            reads.ticket = self._next_ticket()
-            self._unconfirmed.append(reads)
+            reads.ticket = self._waiting.next_ticket()
+            self._waiting.until_confirmed(reads)
             self._watch_deadline(reads)
         elif reads.wait_end > self.loader.end_offset:
-            self._wait(reads.wait_end, reads)
+            self._waiting.until(reads.wait_end, reads)
             self._watch_deadline(reads)
         else:
             reads.serve(reads)
@@ -196,7 +189,7 @@ class Driver:
         """What waits here: its size, and the bound it is held to."""
         return {
             "commands to decide": (self._queued, QUEUE_MAX),
-            "reads to confirm": (sum(type(run) is Reads for run in self._unconfirmed), QUEUE_MAX),
+            "reads to confirm": (self._waiting.reads_to_confirm, QUEUE_MAX),
             "forwarded runs": (len(self._forwarded), QUEUE_MAX),
         }
 
@@ -215,7 +208,7 @@ class Driver:
                     self.high_watermark = high_watermark
                     self._time_commits()
                 case do.ConfirmReads(ticket=ticket, high_watermark=high_watermark):
-                    self._confirmed, self._confirmed_end = ticket, high_watermark
+                    self._waiting.confirm(ticket, high_watermark)
                 case do.SaveElection(epoch=epoch, leader_id=leader_id, voted=voted):
                     self.disk.save_election(epoch, leader_id, voted)
                 case do.ChangeLeader(leader_id=leader_id, epoch=epoch):
@@ -273,12 +266,7 @@ class Driver:
 
     def _forget_unsure(self) -> None:
         """What wrote nothing looked at a state that may never be committed: only what the log holds can stand now."""
-        waiting = [run for _, _, run in self._pending if type(run) is Writes and run.ticket]
-        waiting += [run for run in self._unconfirmed if type(run) is Writes]
-        self._unconfirmed = deque(run for run in self._unconfirmed if type(run) is Reads)
-        self._pending = [entry for entry in self._pending if not (type(entry[2]) is Writes and entry[2].ticket)]
-        heapq.heapify(self._pending)
-        for writes in waiting:
+        for writes in self._waiting.take_unsure():
             writes.ticket = 0
             for i, end in enumerate(writes.ends):
                 if not end:
@@ -292,7 +280,7 @@ class Driver:
     def _can_go_on(self) -> bool:
         if self._behind or self._flushing is not None:
             return False
-        if self._dirty or self._ticket_asked < self._ticket:
+        if self._dirty or self._waiting.has_ticket_to_ask:
             return True
         return self._fresh and (self.loader.active is not None or self.leader_id is not None)
 
@@ -327,7 +315,7 @@ class Driver:
             writes.epoch = self.core.epoch
             if unsure or not writes.wait_end:
                 writes.wait_end = max(writes.wait_end, unsure)
-                writes.ticket = self._next_ticket()
+                writes.ticket = self._waiting.next_ticket()
             decided.append(writes)
         self._append_turn(now_ms)
         for writes in decided:
@@ -348,9 +336,9 @@ class Driver:
         if writes.on_decided is not None and not writes.ticket:
             self._tell_forwarder(writes)
         elif writes.wait_end > self.loader.end_offset:
-            self._wait(writes.wait_end, writes)
+            self._waiting.until(writes.wait_end, writes)
         elif writes.ticket:
-            self._unconfirmed.append(writes)
+            self._waiting.until_confirmed(writes)
         else:
             self._conclude(writes)
 
@@ -359,10 +347,6 @@ class Driver:
         if not writes.answered and writes.on_decided is not None:
             writes.answered = True
             writes.on_decided(writes)
-
-    def _wait(self, end_offset: int, run: Run) -> None:
-        self._serial += 1
-        heapq.heappush(self._pending, (end_offset, self._serial, run))
 
     def _flush(self) -> None:
         if self._flushing is not None or not self._dirty:
@@ -376,16 +360,9 @@ class Driver:
         else:
             self._flushing = flush
 
-    def _next_ticket(self) -> int:
-        """One ticket a turn: every read of it waits for the same confirmation."""
-        if self._ticket == self._ticket_asked:
-            self._ticket += 1
-        return self._ticket
-
     def _ask_for_reads(self) -> None:
-        if self._ticket_asked < self._ticket:
-            self._ticket_asked = self._ticket
-            self.take(events.ReadAsked(self._ticket))
+        if self._waiting.has_ticket_to_ask:
+            self.take(events.ReadAsked(self._waiting.take_ticket_to_ask()))
 
     def _advance(self) -> None:
         """Replay what is committed, become active if that was what we waited for, answer whoever waited."""
@@ -399,49 +376,18 @@ class Driver:
         if loader.epoch != self._epoch_swept:
             self._epoch_swept = loader.epoch
             self._sweep_lost()
-        unconfirmed, confirmed = self._unconfirmed, self._confirmed
-        while unconfirmed and unconfirmed[0].ticket <= confirmed:
-            run = unconfirmed.popleft()
-            if type(run) is Writes:
-                run.ticket = 0
-                self._await_commit(run)
-            else:
-                self._wait(max(run.wait_end, self._confirmed_end), run)
-        pending, applied = self._pending, loader.end_offset
-        while pending and pending[0][0] <= applied:
-            run = heapq.heappop(pending)[2]
-            if run.answered:
-                continue
+        for writes in self._waiting.confirmed():
+            self._await_commit(writes)
+        for run in self._waiting.applied(loader.end_offset):
             if isinstance(run, Reads):
                 run.serve(run)
-            elif run.ticket > confirmed:
-                self._insert_unconfirmed(run)
             else:
-                run.ticket = 0
                 self._await_commit(run)
-
-    def _insert_unconfirmed(self, run: Run) -> None:
-        """Keep `_unconfirmed` in the order of tickets."""
-        later: list[Run] = []
-        while self._unconfirmed and self._unconfirmed[-1].ticket > run.ticket:
-            later.append(self._unconfirmed.pop())
-        self._unconfirmed.append(run)
-        self._unconfirmed.extend(reversed(later))
 
     def _sweep_lost(self) -> None:
         """A later epoch is applied: what an earlier one wrote past here can never be committed any more."""
-        applied, epoch = self.loader.end_offset, self.loader.epoch
-        lost = [
-            entry
-            for entry in self._pending
-            if type(entry[2]) is Writes and entry[0] > applied and entry[2].epoch < epoch
-        ]
-        if lost:
-            self._pending = [entry for entry in self._pending if entry not in lost]
-            heapq.heapify(self._pending)
-            for _, _, run in lost:
-                assert type(run) is Writes
-                self._conclude(run)
+        for writes in self._waiting.take_lost(self.loader.end_offset, self.loader.epoch):
+            self._conclude(writes)
 
     def _conclude(self, writes: Writes) -> None:
         """The epoch of the log where the run wrote tells whether it stands."""
@@ -523,9 +469,7 @@ class Driver:
     def _time_out(self, now: Instant) -> None:
         """Answer what is overdue, and find the next deadline among what is left."""
         self._next_timeout = NEVER
-        live: list[Run] = [run for _, _, run in self._pending]
-        live += self._unconfirmed
-        live += self._queue
+        live: list[Run] = [*self._waiting, *self._queue]
         live += [writes for _, writes in self._forwarded.values()]
         for run in live:
             if run.answered:
@@ -541,8 +485,7 @@ class Driver:
                 refusal = timed_out(maybe=False, message="not confirmed in time; nothing was applied")
             run.finish([refusal] * len(run.asked))
         self._forwarded = {n: entry for n, entry in self._forwarded.items() if not entry[1].answered}
-        self._pending = [entry for entry in self._pending if not entry[2].answered]
-        heapq.heapify(self._pending)
+        self._waiting.clear_answered()
 
 
 def _maybe(refusal: RefusedError) -> RefusedError:

@@ -3,6 +3,7 @@
 What a node answers comes as a call from within its turn: a client only notes it, and acts in a turn of its own.
 """
 
+from abc import ABC, abstractmethod
 from functools import partial
 
 from yakt.ids import NodeId, Offset
@@ -12,7 +13,7 @@ from yakt.sim.parameters import Parameters
 from yakt.sim.world import World
 
 
-class Client:
+class Client(ABC):
     """One operation at a time, for ever; `resting` ones begin none."""
 
     def __init__(self, number: int, world: World, parameters: Parameters, nodes: list[Host], history: History) -> None:
@@ -71,8 +72,9 @@ class Client:
             self.hint = answer.leader_id
             self.world.after(self.parameters.delay * (1 + 20 * self.world.random.random()), self._try, operation)
 
+    @abstractmethod
     def _ask(self, node: Host) -> None:
-        raise NotImplementedError
+        """Ask the present operation of this node."""
 
 
 class Writer(Client):
