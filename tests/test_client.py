@@ -13,6 +13,8 @@ from yakt.ids import NodeId
 from yakt.line.declarations import COMMANDS
 from yakt.line.grammar import parse
 from yakt.metadata import commands as c
+from yakt.metadata.answers import Answer, Result
+from yakt.metadata.asked import Origin
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ async def test_many_tasks_share_one_connection(server: Server) -> None:
 async def test_goes_to_the_leader_and_stays_there(server: Server) -> None:
     async with serving() as follower:
         follower.service.reply = lambda asked: (
-            NotLeaderError(NodeId(1), at(server)) if not asked.options.forward else c.Answer({"offset": 99})
+            NotLeaderError(NodeId(1), at(server)) if not asked.options.forward else Answer({"offset": 99})
         )
         async with open_client(at(follower)) as client:
             for offset in (1, 2):
@@ -69,7 +71,7 @@ async def test_goes_to_the_leader_and_stays_there(server: Server) -> None:
 
 async def test_a_leader_that_cannot_be_reached_is_asked_through_the_others(server: Server) -> None:
     server.service.reply = lambda asked: (
-        NotLeaderError(NodeId(2), "127.0.0.1:1") if not asked.options.forward else c.Answer({"offset": 99})
+        NotLeaderError(NodeId(2), "127.0.0.1:1") if not asked.options.forward else Answer({"offset": 99})
     )
     async with open_client(at(server)) as client:
         assert (await client.ask("TOPIC DELETE", "x")).pairs == {"offset": 99}
@@ -86,16 +88,16 @@ async def test_a_lost_connection_is_followed_by_the_same_request_elsewhere(serve
             nursery.start_soon(ask)
             await asked.wait()
             dying.stop()
-        assert dying.service.seen[0][0].origin == c.Origin(
+        assert dying.service.seen[0][0].origin == Origin(
             "", dying.service.seen[0][0].origin.address, server.service.seen[0][0].origin.request, "ann"
         )
 
 
 async def test_no_leader_is_asked_again_until_there_is_one(server: Server) -> None:
-    answers: list[c.Result] = [
+    answers: list[Result] = [
         RefusedError("NO_LEADER", "none", retry=True),
         RefusedError("TIMEOUT", "late", retry=True, maybe=True),
-        c.Answer({"offset": 5}),
+        Answer({"offset": 5}),
     ]
     server.service.reply = lambda asked: answers.pop(0)
     async with open_client(at(server)) as client:

@@ -24,7 +24,8 @@ from yakt.kafka.desk import About
 from yakt.line import grammar
 from yakt.line import listener as line_listener
 from yakt.metadata.active import ActiveController
-from yakt.metadata.commands import Asked, Result
+from yakt.metadata.answers import Result
+from yakt.metadata.asked import Asked
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.node.asks import Here, NodeInfo

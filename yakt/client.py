@@ -26,7 +26,7 @@ from yakt.line.registry import CommandSpec
 from yakt.line.replies import ReplyLine, parse_reply_line, result_of
 from yakt.line.requests import Argument, format_argument
 from yakt.line.words import REPLY_LINE_SIZE_MAX
-from yakt.metadata.commands import Answer, Pairs, Result
+from yakt.metadata.answers import Answer, Pairs, Result
 
 CONNECT_TIMEOUT = 2.0
 PAUSE_MIN, PAUSE_MAX = 0.05, 1.0

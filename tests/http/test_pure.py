@@ -17,7 +17,7 @@ from yakt.http.records import fields_of
 from yakt.http.routes import ALIASES, ROUTES
 from yakt.ids import NodeId
 from yakt.line.declarations import COMMANDS
-from yakt.metadata.commands import Asked, Origin
+from yakt.metadata.asked import Asked, Origin
 
 MS = 1_700_000_000_123
 

@@ -12,7 +12,9 @@ from yakt.errors import RefusedError
 from yakt.ids import Offset
 from yakt.line.gate import Limits
 from yakt.line.listener import NodeInfo, serve
-from yakt.metadata import commands as c
+from yakt.metadata import questions as q
+from yakt.metadata.answers import Answer, Pairs, Result, Row
+from yakt.metadata.asked import Asked
 from yakt.node.service import Submission, WatchEvent
 
 
@@ -21,10 +23,10 @@ class FakeService:
     """Answers in `end_turn`, or with `held` only when `release` is called; each write gets the next offset."""
 
     held: bool = False
-    reply: Callable[[c.Asked], c.Result] | None = None
+    reply: Callable[[Asked], Result] | None = None
     offset: int = 0
     waiting: list[Submission] = attrs.Factory(list)
-    seen: list[list[c.Asked]] = attrs.Factory(list)
+    seen: list[list[Asked]] = attrs.Factory(list)
     turns: int = 0
     events: list[WatchEvent] = attrs.Factory(list)
     oldest: int = 0
@@ -53,27 +55,27 @@ class FakeService:
         for submission in waiting:
             submission.answer([self.answer(asked) for asked in submission.asked])
 
-    def answer(self, asked: c.Asked) -> c.Result:
+    def answer(self, asked: Asked) -> Result:
         if self.reply is not None:
             return self.reply(asked)
         match asked.command:
-            case c.ShowStatus():
-                pairs: c.Pairs = {"node": 1, "role": "leader", "leader": 1, "epoch": 3, "high_watermark": 7}
-                return c.Answer(pairs)
-            case c.ShowHealth():
-                return c.Answer({"ready": True, "reasons": []})
-            case c.GetConfigs(entity=entity):
-                return c.Answer(
+            case q.ShowStatus():
+                pairs: Pairs = {"node": 1, "role": "leader", "leader": 1, "epoch": 3, "high_watermark": 7}
+                return Answer(pairs)
+            case q.ShowHealth():
+                return Answer({"ready": True, "reasons": []})
+            case q.GetConfigs(entity=entity):
+                return Answer(
                     {"count": 1, "offset": self.offset},
-                    [c.Row("config", {"entity": f"{entity.kind}/{entity.name}", "key": "a", "value": "1"})],
+                    [Row("config", {"entity": f"{entity.kind}/{entity.name}", "key": "a", "value": "1"})],
                 )
-            case c.ListTopics(limit=limit):
-                rows = [c.Row("topic", {"name": f"t-{number}", "id": "x" * 22}) for number in range(limit)]
-                return c.Answer({"count": limit, "offset": self.offset}, rows)
-            case c.ShowTopic(name=name):
+            case q.ListTopics(limit=limit):
+                rows = [Row("topic", {"name": f"t-{number}", "id": "x" * 22}) for number in range(limit)]
+                return Answer({"count": limit, "offset": self.offset}, rows)
+            case q.ShowTopic(name=name):
                 return RefusedError("UNKNOWN_TOPIC", f"no topic {name}", kafka=3, details={"topic": name})
         self.offset += 1
-        return c.Answer({"offset": self.offset})
+        return Answer({"offset": self.offset})
 
     async def read_barrier(self) -> None:
         if self.catches_up_to is None:
@@ -216,5 +218,5 @@ class Typist:
                 return lines
 
 
-def commands_of(asked: Sequence[Sequence[c.Asked]]) -> list[list[object]]:
+def commands_of(asked: Sequence[Sequence[Asked]]) -> list[list[object]]:
     return [[one.command for one in turn] for turn in asked]

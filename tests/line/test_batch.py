@@ -9,7 +9,7 @@ from yakt.line import asks
 from yakt.line.batch import PIECE_SIZE, ROWS_MAX, Batch, Reply, brief, fill, pieces
 from yakt.line.grammar import Request, parse
 from yakt.line.replies import format_reply
-from yakt.metadata.commands import Answer, Result, Row
+from yakt.metadata.answers import Answer, Result, Row
 
 
 def requests(*lines: str) -> deque[Request]:

@@ -9,7 +9,7 @@ from yakt.line import asks
 from yakt.line.conversation import REQUESTS_WAITING_MAX, RUNAWAY_SIZE_MAX, Conversation
 from yakt.line.grammar import Request
 from yakt.line.words import LINE_SIZE_MAX
-from yakt.metadata import commands as c
+from yakt.metadata.asked import Asked, Origin
 
 
 def comparable(requests: list[Request]) -> list[object]:
@@ -44,9 +44,9 @@ def test_lines_become_requests_however_they_arrive() -> None:
 def test_the_client_name_counts_from_the_next_line_on() -> None:
     requests = understood(b"TOPIC DELETE x\nHELLO client=me\nTOPIC DELETE x\n")
     first, _, last = [request.ask for request in requests]
-    assert isinstance(first, c.Asked)
-    assert isinstance(last, c.Asked)
-    assert (first.origin, last.origin) == (c.Origin("", "1.2.3.4:5"), c.Origin("me", "1.2.3.4:5"))
+    assert isinstance(first, Asked)
+    assert isinstance(last, Asked)
+    assert (first.origin, last.origin) == (Origin("", "1.2.3.4:5"), Origin("me", "1.2.3.4:5"))
 
 
 @pytest.mark.parametrize("cut", range(1, len(b"TOPIC DELETE orders")))

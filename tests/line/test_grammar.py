@@ -14,14 +14,17 @@ from yakt.line.replies import format_reply
 from yakt.line.requests import line_of_arguments
 from yakt.line.words import LINE_SIZE_MAX
 from yakt.metadata import commands as c
+from yakt.metadata import questions as q
+from yakt.metadata.asked import DEFAULT_OPTIONS, Asked, Options, Origin
+from yakt.metadata.entities import Entity
 
-ORIGIN = c.Origin("me", "127.0.0.1:5")
+ORIGIN = Origin("me", "127.0.0.1:5")
 
 
-def asked(line: str) -> c.Asked:
+def asked(line: str) -> Asked:
     request = parse(line.encode(), ORIGIN)
     assert request is not None
-    assert isinstance(request.ask, c.Asked), format_reply(request.ask) if isinstance(request.ask, RefusedError) else ""
+    assert isinstance(request.ask, Asked), format_reply(request.ask) if isinstance(request.ask, RefusedError) else ""
     return request.ask
 
 
@@ -35,11 +38,11 @@ def refused(line: str) -> str:
 @pytest.mark.parametrize(
     ("line", "command"),
     [
-        ("status", c.ShowStatus()),
-        ("HEALTH", c.ShowHealth()),
-        ("QUORUM SHOW", c.ShowQuorum()),
-        ("QUORUM TRANSFER to=2", c.TransferLeadership(2)),
-        ("QUORUM TRANSFER", c.TransferLeadership()),
+        ("status", q.ShowStatus()),
+        ("HEALTH", q.ShowHealth()),
+        ("QUORUM SHOW", q.ShowQuorum()),
+        ("QUORUM TRANSFER to=2", q.TransferLeadership(2)),
+        ("QUORUM TRANSFER", q.TransferLeadership()),
         ("BROKER REGISTER 1 host=b1.local port=9092 rack=r1", c.RegisterBroker(1, "b1.local", 9092, "r1")),
         (
             "BROKER REGISTER 1 host=h port=1 protocol=SSL incarnation=AAAAAAAAAAAAAAAAAAAAAQ session=60000",
@@ -50,39 +53,39 @@ def refused(line: str) -> str:
         ('BROKER CHANGE 1 host=h rack=""', c.ChangeBroker(1, "h", None, None, "")),
         ("BROKER UNREGISTER 1", c.UnregisterBroker(1)),
         ("BROKER FENCE 1", c.FenceBroker(1)),
-        ("BROKER LIST fenced=true limit=5 after=1", c.ListBrokers(True, 5, "1")),
-        ("BROKER SHOW 1", c.ShowBroker(1)),
+        ("BROKER LIST fenced=true limit=5 after=1", q.ListBrokers(True, 5, "1")),
+        ("BROKER SHOW 1", q.ShowBroker(1)),
         (
             "TOPIC CREATE 007 partitions=3 replication=2 config.retention.ms=5 config.a=",
             c.CreateTopic("007", 3, 2, None, (("retention.ms", "5"), ("a", ""))),
         ),
         ("TOPIC CREATE true assignment=[[1,2],[2,1]]", c.CreateTopic("true", assignment=((1, 2), (2, 1)))),
         ('TOPIC DELETE "a b"', c.DeleteTopic("a b")),
-        ("TOPIC LIST match=a*", c.ListTopics("a*")),
-        ("TOPIC SHOW x limit=1 after=3", c.ShowTopic("x", 1, "3")),
+        ("TOPIC LIST match=a*", q.ListTopics("a*")),
+        ("TOPIC SHOW x limit=1 after=3", q.ShowTopic("x", 1, "3")),
         ("PARTITION ADD x count=12", c.AddPartitions("x", 12)),
         (
             "PARTITION LIST topic=x broker=1 leaderless=true under-replicated=true",
-            c.ListPartitions("x", 1, True, True),
+            q.ListPartitions("x", 1, True, True),
         ),
-        ("CONFIG SET broker/ a.b=c,d e=", c.SetConfigs(c.Entity("broker", ""), (("a.b", "c,d"), ("e", "")))),
-        ("CONFIG SET broker/007 a=1", c.SetConfigs(c.Entity("broker", "7"), (("a", "1"),))),
-        ("CONFIG SET group/x match=a m=b", c.SetConfigs(c.Entity("group", "x"), (("match", "a"), ("m", "b")))),
-        ("CONFIG GET group/g/h", c.GetConfigs(c.Entity("group", "g/h"))),
-        ("CONFIG DELETE topic/x a b", c.DeleteConfigs(c.Entity("topic", "x"), ("a", "b"))),
-        ("FEATURE LIST", c.ListFeatures()),
+        ("CONFIG SET broker/ a.b=c,d e=", c.SetConfigs(Entity("broker", ""), (("a.b", "c,d"), ("e", "")))),
+        ("CONFIG SET broker/007 a=1", c.SetConfigs(Entity("broker", "7"), (("a", "1"),))),
+        ("CONFIG SET group/x match=a m=b", c.SetConfigs(Entity("group", "x"), (("match", "a"), ("m", "b")))),
+        ("CONFIG GET group/g/h", q.GetConfigs(Entity("group", "g/h"))),
+        ("CONFIG DELETE topic/x a b", c.DeleteConfigs(Entity("topic", "x"), ("a", "b"))),
+        ("FEATURE LIST", q.ListFeatures()),
         ("PID ALLOC broker=1 epoch=5", c.AllocateProducerIds(1, 5)),
         ("PRODUCER REGISTER broker=1 epoch=5 producer=9", c.RegisterProducer(1, 5, 9)),
-        ("PRODUCER LIST", c.ListProducers()),
-        ("PRODUCER SHOW 9", c.ShowProducer(9)),
+        ("PRODUCER LIST", q.ListProducers()),
+        ("PRODUCER SHOW 9", q.ShowProducer(9)),
         ("PRODUCER DELETE 9", c.DeleteProducer(9)),
-        ("FETCH since=7 limit=2 wait=0 broker=1 epoch=3", c.FetchChanges(7, 2, 0, 1, 3)),
-        ("FETCH", c.FetchChanges(None)),
-        ("VIEW since=7", c.FetchChanges(7, view=True)),
-        ("LOG from=3 limit=10", c.ReadLog(3, 10)),
-        ("SNAPSHOT CREATE wait=true", c.CreateSnapshot(True)),
-        ("SNAPSHOT LIST", c.ListSnapshots()),
-        ("SNAPSHOT VERIFY 00-1", c.VerifySnapshot("00-1")),
+        ("FETCH since=7 limit=2 wait=0 broker=1 epoch=3", q.FetchChanges(7, 2, 0, 1, 3)),
+        ("FETCH", q.FetchChanges(None)),
+        ("VIEW since=7", q.FetchChanges(7, view=True)),
+        ("LOG from=3 limit=10", q.ReadLog(3, 10)),
+        ("SNAPSHOT CREATE wait=true", q.CreateSnapshot(True)),
+        ("SNAPSHOT LIST", q.ListSnapshots()),
+        ("SNAPSHOT VERIFY 00-1", q.VerifySnapshot("00-1")),
     ],
 )  # fmt: skip
 def test_commands(line: str, command: object) -> None:
@@ -90,7 +93,7 @@ def test_commands(line: str, command: object) -> None:
     assert found.command == command
     assert found.line == line.encode()
     assert found.origin == ORIGIN
-    assert found.options == c.DEFAULT_OPTIONS
+    assert found.options == DEFAULT_OPTIONS
     assert asked(line.replace(line.split()[0], line.split()[0].lower(), 1)).command == command
 
 
@@ -118,19 +121,19 @@ def test_asks_of_the_connection(line: str, ask: object) -> None:
 
 def test_shared_options() -> None:
     found = asked('@t TOPIC DELETE x timeout=5 forward=false check=true if-offset=3 request=r1 by=ann reason="no use"')
-    assert found.options == c.Options(timeout_ms=5, forward=False, check=True, if_offset=3)
-    assert found.origin == c.Origin("me", "127.0.0.1:5", "r1", "ann", "no use")
+    assert found.options == Options(timeout_ms=5, forward=False, check=True, if_offset=3)
+    assert found.origin == Origin("me", "127.0.0.1:5", "r1", "ann", "no use")
     assert (
         found.line == b'TOPIC DELETE x timeout=5 forward=false check=true if-offset=3 request=r1 by=ann reason="no use"'
     )
-    assert asked("TOPIC LIST read=local min=4 at=5 timeout=0").options == c.Options(
+    assert asked("TOPIC LIST read=local min=4 at=5 timeout=0").options == Options(
         timeout_ms=0, read="local", min_offset=4, at_offset=5
     )
 
 
 def test_what_waits_by_intent_has_that_time_on_top() -> None:
-    assert asked("FETCH since=7 wait=60000").options == c.Options(timeout_ms=65000)
-    assert asked("FETCH since=7 wait=60000 timeout=9").options == c.Options(timeout_ms=9)
+    assert asked("FETCH since=7 wait=60000").options == Options(timeout_ms=65000)
+    assert asked("FETCH since=7 wait=60000 timeout=9").options == Options(timeout_ms=9)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,7 @@ def test_blank_lines_and_comments(line: str) -> None:
 def test_a_carriage_return_is_ignored() -> None:
     request = parse(b"TOPIC DELETE x\r")
     assert request is not None
-    assert isinstance(request.ask, c.Asked)
+    assert isinstance(request.ask, Asked)
     assert request.ask.command == c.DeleteTopic("x")
     assert request.ask.line == b"TOPIC DELETE x"
 
@@ -233,7 +236,7 @@ def _comparable(request: object) -> object:
 def test_any_line_is_read_without_an_exception(text: str) -> None:
     for line in (text.encode(), b"CONFIG SET topic/x a=" + text.encode(), b"@t TOPIC CREATE " + text.encode()):
         request = parse(line, ORIGIN, plain=is_plain(line))
-        if request is not None and isinstance(request.ask, c.Asked):
+        if request is not None and isinstance(request.ask, Asked):
             assert parse(request.ask.line, ORIGIN) == msgspec.structs.replace(request, tag="")
 
 
@@ -255,8 +258,8 @@ def test_examples_are_commands(spec: CommandSpec) -> None:
 
 def test_a_forwarded_line_is_a_command() -> None:
     found = parse_forwarded(b"TOPIC DELETE x by=ann", client="me", address="127.0.0.1:5")
-    assert isinstance(found, c.Asked)
-    assert (found.command, found.origin) == (c.DeleteTopic("x"), c.Origin("me", "127.0.0.1:5", "", "ann"))
+    assert isinstance(found, Asked)
+    assert (found.command, found.origin) == (c.DeleteTopic("x"), Origin("me", "127.0.0.1:5", "", "ann"))
     for line in (b"PING", b"", b"TOPIC DELETE", b"\xff"):
         assert isinstance(parse_forwarded(line, client="", address=""), RefusedError)
 

@@ -13,6 +13,9 @@ from tests.line.service import FakeService, Server, commands_of, serving
 from yakt.errors import RefusedError
 from yakt.line.gate import Limits
 from yakt.metadata import commands as c
+from yakt.metadata import questions as q
+from yakt.metadata.answers import Answer, Result, Row
+from yakt.metadata.asked import Asked
 
 
 @pytest.fixture
@@ -96,7 +99,7 @@ async def test_what_may_wait_long_does_not_hold_up_replies_before_it(server: Ser
     server.service.release()
     assert await typist.line() == "OK offset=1"
     await asked.wait()
-    assert commands_of(server.service.seen) == [[c.DeleteTopic("a")], [c.FetchChanges(9, wait_ms=60000)]]
+    assert commands_of(server.service.seen) == [[c.DeleteTopic("a")], [q.FetchChanges(9, wait_ms=60000)]]
 
 
 async def test_a_client_that_ends_its_input_still_gets_its_replies(server: Server) -> None:
@@ -153,9 +156,9 @@ async def test_zookeepers_words(server: Server) -> None:
     assert await server.say("ruok\n") == "imok"
     assert "Mode: leader\n" in await server.say("srvr\n")
     assert "zk_server_state\tleader\n" in await server.say("mntr\n")
-    server.service.reply = lambda asked: c.Answer({"ready": False, "reasons": ["no leader"]})
+    server.service.reply = lambda asked: Answer({"ready": False, "reasons": ["no leader"]})
     assert await server.say("ruok\n") == "not ready: no leader\n"
-    server.service.reply = lambda asked: c.Answer({"role": "unattached"})
+    server.service.reply = lambda asked: Answer({"role": "unattached"})
     assert await server.say("srvr\n") == "This ZooKeeper instance is not currently serving requests\n"
 
 
@@ -195,10 +198,10 @@ async def test_five_thousand_requests_at_once(server: Server) -> None:
 async def test_a_slow_reader_is_not_formatted_ahead_of_nor_read_from() -> None:
     answered = 0
 
-    def reply(asked: c.Asked) -> c.Result:
+    def reply(asked: Asked) -> Result:
         nonlocal answered
         answered += 1
-        return c.Answer({"count": 2500}, [c.Row("topic", {"name": "x" * 100, "n": n}) for n in range(2500)])
+        return Answer({"count": 2500}, [Row("topic", {"name": "x" * 100, "n": n}) for n in range(2500)])
 
     service = FakeService(reply=reply)
     async with serving(service, Limits(send_buffer=8192)) as server:

@@ -21,7 +21,7 @@ from yakt.line.replies import (
     parse_reply_line,
     result_of,
 )
-from yakt.metadata.commands import Answer, Result, Row
+from yakt.metadata.answers import Answer, Result, Row
 
 STALE = RefusedError(
     "STALE_BROKER_EPOCH", "another process registered this id", kafka=77, details={"sent": 99, "current": 7}

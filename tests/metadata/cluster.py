@@ -9,8 +9,10 @@ from yakt.ids import Instant, Uuid
 from yakt.metadata import commands as c
 from yakt.metadata import snapshot
 from yakt.metadata.active import ActiveController, Decided
+from yakt.metadata.answers import Answer
+from yakt.metadata.asked import Asked, Options, Origin
 from yakt.metadata.codec import decode, decode_batch
-from yakt.metadata.commands import Answer, Asked, Command, Options, Origin
+from yakt.metadata.commands import Command
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.records import Record

@@ -11,8 +11,10 @@ from yakt.ids import Instant
 from yakt.metadata import commands as c
 from yakt.metadata import records as r
 from yakt.metadata.active import RECORDS_MAX
+from yakt.metadata.answers import Answer
+from yakt.metadata.asked import Asked, Options, Origin
 from yakt.metadata.codec import decode_batch
-from yakt.metadata.commands import Answer, Asked, Entity, Options, Origin
+from yakt.metadata.entities import Entity
 from yakt.metadata.indexes import REQUEST_AGE_MAX_MS, REQUESTS_OF_CLIENT_MAX
 from yakt.metadata.tags import origin_of
 from yakt.wire import batch

@@ -6,6 +6,7 @@ from tests.metadata.cluster import Cluster, assert_equal
 from yakt.errors import RefusedError
 from yakt.metadata import commands as c
 from yakt.metadata import queries
+from yakt.metadata import questions as q
 from yakt.metadata.rows import PartitionRow
 
 
@@ -26,7 +27,7 @@ def partition(cluster: Cluster, topic: str = "t", number: int = 0) -> PartitionR
 
 
 def listed(cluster: Cluster) -> list[int]:
-    return [int(row.pairs["partition"]) for row in queries.answer(cluster.image, c.ListPartitions("t")).rows]  # type: ignore[arg-type]
+    return [int(row.pairs["partition"]) for row in queries.answer(cluster.image, q.ListPartitions("t")).rows]  # type: ignore[arg-type]
 
 
 # --- made and removed

@@ -10,6 +10,7 @@ from yakt.ids import Uuid, parse_uuid
 from yakt.metadata import commands as c
 from yakt.metadata import records as r
 from yakt.metadata.broker_control import directory_of
+from yakt.metadata.entities import Entity
 from yakt.metadata.rows import BrokerRow, PartitionRow
 from yakt.metadata.tags import Registration, registration_of, with_registration
 
@@ -290,7 +291,7 @@ def test_an_unclean_election_where_the_topic_allows_it(cluster: Cluster) -> None
         cluster.broker(broker_id)
     topic_id = cluster.topic("t", [1, 2])
     cluster.do(c.FenceBroker(2))
-    entity = c.Entity("topic", "t")
+    entity = Entity("topic", "t")
     cluster.do(c.SetConfigs(entity, (("unclean.leader.election.enable", "TRUE"),)))
     cluster.do(c.FenceBroker(1))
     cluster.do(c.HeartbeatBroker(2))

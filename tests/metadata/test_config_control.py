@@ -7,7 +7,7 @@ from yakt.errors import RefusedError
 from yakt.metadata import commands as c
 from yakt.metadata import config_keys
 from yakt.metadata import records as r
-from yakt.metadata.commands import Entity
+from yakt.metadata.entities import Entity
 
 TOPIC = Entity("topic", "t")
 METRICS = Entity("client-metrics", "m")

@@ -8,9 +8,11 @@ from tests.metadata.cluster import Cluster
 from yakt.errors import RefusedError
 from yakt.metadata import commands as c
 from yakt.metadata import journal as journal_module
-from yakt.metadata.commands import Answer, Entity, FetchChanges, Pairs
+from yakt.metadata.answers import Answer, Pairs
+from yakt.metadata.entities import Entity
 from yakt.metadata.feed import fetch
 from yakt.metadata.image import MetadataImage
+from yakt.metadata.questions import FetchChanges
 
 TOPIC = Entity("topic", "t")
 

@@ -15,6 +15,7 @@ from yakt.metadata import commands as c
 from yakt.metadata import records as r
 from yakt.metadata import snapshot
 from yakt.metadata.codec import decode_batch, decode_values, encode
+from yakt.metadata.entities import Entity
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.records import Record
 from yakt.metadata.rows import MIGRATING, PROTOCOLS, entity_name
@@ -356,7 +357,7 @@ def test_the_hash_is_told_once_a_second_while_something_changes_and_never_when_i
     cluster.wait(1000)
     assert cluster.active.end_offset == end
     for turn in range(20):
-        cluster.do(c.SetConfigs(c.Entity("client-metrics", f"x{turn}"), (("metrics", "m"),)))
+        cluster.do(c.SetConfigs(Entity("client-metrics", f"x{turn}"), (("metrics", "m"),)))
         cluster.wait(0.25)
     written = cluster.active.end_offset - end - 20
     assert 4 <= written <= 6
@@ -371,14 +372,14 @@ def test_a_pinned_version_stays_as_it_was() -> None:
         cluster.broker(broker_id)
     cluster.topic("a", [1, 2], [2, 1])
     cluster.topic("b", [1])
-    cluster.do(c.SetConfigs(c.Entity("topic", "a"), (("retention.ms", "1"),)), request="r", client="c")
+    cluster.do(c.SetConfigs(Entity("topic", "a"), (("retention.ms", "1"),)), request="r", client="c")
     before, values = rows_of(cluster.image), list(snapshot.values_of(cluster.image))
     with cluster.image.pin() as pinned:
         slices = snapshot.values_of(pinned)
         cluster.do(c.DeleteTopic("a"))
         cluster.do(c.CreateTopic("a", 3, 1))
         cluster.do(c.UnregisterBroker(2), request="q", client="c")
-        cluster.do(c.SetConfigs(c.Entity("topic", "b"), (("retention.ms", "1"),)))
+        cluster.do(c.SetConfigs(Entity("topic", "b"), (("retention.ms", "1"),)))
         assert rows_of(pinned) == before
         assert sorted(chain.from_iterable(slices)) == sorted(chain.from_iterable(values))
         assert {row.key for row in pinned.partitions.of_broker(2)} == {

@@ -7,7 +7,7 @@ import pytest
 from tests.metadata.cluster import Cluster
 from yakt.metadata import commands as c
 from yakt.metadata import indexes
-from yakt.metadata.commands import Entity
+from yakt.metadata.entities import Entity
 
 
 def command(number: int) -> c.SetConfigs:

@@ -10,6 +10,7 @@ from yakt.ids import Instant, Uuid
 from yakt.metadata import balancing
 from yakt.metadata import commands as c
 from yakt.metadata import records as r
+from yakt.metadata.entities import Entity
 from yakt.metadata.rows import PartitionRow
 
 A, B, D = Uuid(b"a" * 16), Uuid(b"b" * 16), Uuid(b"d" * 16)
@@ -290,7 +291,7 @@ def test_configs_as_kafka_alters_them(
 ) -> None:
     cluster = Cluster()
     three(cluster)
-    topic = c.Entity("topic", "t")
+    topic = Entity("topic", "t")
     cluster.do(c.SetConfigs(topic, (("retention.ms", "1"), ("cleanup.policy", "compact"))))
     cluster.do(c.AlterConfigs(topic, tuple(c.ConfigChange(*change) for change in changes), replace))
     assert cluster.image.configs_set(2, "t") == after
@@ -309,17 +310,17 @@ def test_configs_that_are_refused(change: tuple[str, str, str], error: int) -> N
     cluster = Cluster()
     three(cluster)
     with pytest.raises(RefusedError) as refused:
-        cluster.do(c.AlterConfigs(c.Entity("topic", "t"), (c.ConfigChange(*change),)))
+        cluster.do(c.AlterConfigs(Entity("topic", "t"), (c.ConfigChange(*change),)))
     assert refused.value.kafka == error
     with pytest.raises(RefusedError) as refused:
-        cluster.do(c.AlterConfigs(c.Entity("topic", "nosuch"), ()))
+        cluster.do(c.AlterConfigs(Entity("topic", "nosuch"), ()))
     assert refused.value.kafka == 3
 
 
 def test_a_brokers_configs_are_written_even_if_they_stay() -> None:
     cluster = Cluster()
     three(cluster)
-    command = c.AlterConfigs(c.Entity("broker", "1"), (c.ConfigChange("log.cleaner.threads", "set", "2"),))
+    command = c.AlterConfigs(Entity("broker", "1"), (c.ConfigChange("log.cleaner.threads", "set", "2"),))
     assert len(cluster.records_of(command)) == 1
     assert len(cluster.records_of(command)) == 1  # it reads its files anew
 

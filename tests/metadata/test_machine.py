@@ -6,7 +6,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.metadata.cluster import Cluster, assert_equal, rows_of
 from yakt.metadata import commands as c
-from yakt.metadata.commands import Answer, Command, Entity
+from yakt.metadata.answers import Answer
+from yakt.metadata.commands import Command
+from yakt.metadata.entities import Entity
 from yakt.metadata.tables import HASH_MASK
 
 BROKERS = st.integers(0, 3)

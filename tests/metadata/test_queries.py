@@ -7,8 +7,10 @@ import pytest
 from tests.metadata.cluster import Cluster
 from yakt.errors import RefusedError
 from yakt.metadata import commands as c
-from yakt.metadata.commands import Entity, Query
+from yakt.metadata import questions as q
+from yakt.metadata.entities import Entity
 from yakt.metadata.queries import answer
+from yakt.metadata.questions import Query
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def ask(cluster: Cluster, query: Query) -> tuple[dict[str, Any], list[dict[str, 
 
 
 def test_topic_show(cluster: Cluster) -> None:
-    pairs, rows = ask(cluster, c.ShowTopic("orders"))
+    pairs, rows = ask(cluster, q.ShowTopic("orders"))
     assert pairs == {"count": 2, "offset": cluster.image.end_offset}
     assert list(rows[0]) == (
         "topic partition leader leader_epoch partition_epoch replicas isr adding removing".split()  # noqa: SIM905
@@ -55,11 +57,11 @@ def test_topic_show(cluster: Cluster) -> None:
 
 def test_lists_and_their_least_keys(cluster: Cluster) -> None:
     for query, keys, values in [
-        (c.ListTopics(), ["name", "id", "partitions", "replication"], ["a", "empty", "orders"]),
-        (c.ListBrokers(), "id epoch host port rack fenced uuid status".split(), [1, 2, 11]),  # noqa: SIM905
-        (c.ListFeatures(), ["name", "level", "min", "max"], ["metadata.version"]),
-        (c.ListProducers(), ["producer", "broker", "broker_epoch"], [7, 30, 200]),
-        (c.GetConfigs(Entity("topic", "orders")), ["entity", "key", "value"], ["topic/orders"] * 2),
+        (q.ListTopics(), ["name", "id", "partitions", "replication"], ["a", "empty", "orders"]),
+        (q.ListBrokers(), "id epoch host port rack fenced uuid status".split(), [1, 2, 11]),  # noqa: SIM905
+        (q.ListFeatures(), ["name", "level", "min", "max"], ["metadata.version"]),
+        (q.ListProducers(), ["producer", "broker", "broker_epoch"], [7, 30, 200]),
+        (q.GetConfigs(Entity("topic", "orders")), ["entity", "key", "value"], ["topic/orders"] * 2),
     ]:
         pairs, rows = ask(cluster, query)  # type: ignore[arg-type]
         assert pairs["count"] == len(rows)
@@ -69,36 +71,36 @@ def test_lists_and_their_least_keys(cluster: Cluster) -> None:
 
 
 def test_statuses(cluster: Cluster) -> None:
-    _, rows = ask(cluster, c.ListBrokers())
+    _, rows = ask(cluster, q.ListBrokers())
     assert [(row["id"], row["status"], row["fenced"]) for row in rows] == [
         (1, "ALIVE", False),
         (2, "FENCED", True),
         (11, "ALIVE", False),
     ]
-    assert ask(cluster, c.ListBrokers(fenced=True))[1][0]["id"] == 2
-    _, rows = ask(cluster, c.ShowBroker(5))
+    assert ask(cluster, q.ListBrokers(fenced=True))[1][0]["id"] == 2
+    _, rows = ask(cluster, q.ShowBroker(5))
     assert (rows[0]["status"], rows[0]["fenced"]) == ("CLOSED", True)
 
 
 @pytest.mark.parametrize(
     ("query", "keys"),
     [
-        (c.ListPartitions(), ["a:0", "orders:0", "orders:1"]),
-        (c.ListPartitions(topic="orders"), ["orders:0", "orders:1"]),
-        (c.ListPartitions(broker=11), ["orders:0", "orders:1"]),
-        (c.ListPartitions(broker=11, topic="a"), []),
-        (c.ListPartitions(leaderless=True), ["a:0"]),
-        (c.ListPartitions(under_replicated=True), ["orders:0", "orders:1"]),
-        (c.ListPartitions(broker=2, under_replicated=True), ["orders:0", "orders:1"]),
-        (c.ListPartitions(after="a:0"), ["orders:0", "orders:1"]),
-        (c.ListPartitions(after="orders:0"), ["orders:1"]),
-        (c.ListPartitions(after="b:7"), ["orders:0", "orders:1"]),
-        (c.ListPartitions(after="orders:0", broker=1), ["orders:1"]),
-        (c.ListPartitions(after="orders:0", topic="orders"), ["orders:1"]),
-        (c.ListPartitions(after="z:0"), []),
+        (q.ListPartitions(), ["a:0", "orders:0", "orders:1"]),
+        (q.ListPartitions(topic="orders"), ["orders:0", "orders:1"]),
+        (q.ListPartitions(broker=11), ["orders:0", "orders:1"]),
+        (q.ListPartitions(broker=11, topic="a"), []),
+        (q.ListPartitions(leaderless=True), ["a:0"]),
+        (q.ListPartitions(under_replicated=True), ["orders:0", "orders:1"]),
+        (q.ListPartitions(broker=2, under_replicated=True), ["orders:0", "orders:1"]),
+        (q.ListPartitions(after="a:0"), ["orders:0", "orders:1"]),
+        (q.ListPartitions(after="orders:0"), ["orders:1"]),
+        (q.ListPartitions(after="b:7"), ["orders:0", "orders:1"]),
+        (q.ListPartitions(after="orders:0", broker=1), ["orders:1"]),
+        (q.ListPartitions(after="orders:0", topic="orders"), ["orders:1"]),
+        (q.ListPartitions(after="z:0"), []),
     ],
 )
-def test_partition_list(cluster: Cluster, query: c.ListPartitions, keys: list[str]) -> None:
+def test_partition_list(cluster: Cluster, query: q.ListPartitions, keys: list[str]) -> None:
     _, rows = ask(cluster, query)
     assert [f"{row['topic']}:{row['partition']}" for row in rows] == keys
 
@@ -106,12 +108,12 @@ def test_partition_list(cluster: Cluster, query: c.ListPartitions, keys: list[st
 @pytest.mark.parametrize(
     "make",
     [
-        lambda limit, after: c.ListTopics(limit=limit, after=after),
-        lambda limit, after: c.ListBrokers(limit=limit, after=after),
-        lambda limit, after: c.ListPartitions(limit=limit, after=after),
-        lambda limit, after: c.ListProducers(limit=limit, after=after),
-        lambda limit, after: c.ShowTopic("orders", limit=limit, after=after),
-        lambda limit, after: c.ListPartitions(broker=1, limit=limit, after=after),
+        lambda limit, after: q.ListTopics(limit=limit, after=after),
+        lambda limit, after: q.ListBrokers(limit=limit, after=after),
+        lambda limit, after: q.ListPartitions(limit=limit, after=after),
+        lambda limit, after: q.ListProducers(limit=limit, after=after),
+        lambda limit, after: q.ShowTopic("orders", limit=limit, after=after),
+        lambda limit, after: q.ListPartitions(broker=1, limit=limit, after=after),
     ],
 )
 @pytest.mark.parametrize("limit", [1, 2])
@@ -132,22 +134,22 @@ def test_pages(cluster: Cluster, make: Any, limit: int) -> None:
 
 def test_globs(cluster: Cluster) -> None:
     for match, names in [("o*", ["orders"]), ("*e*", ["empty", "orders"]), ("O*", []), ("[ae]*", ["a", "empty"])]:
-        assert [row["name"] for row in ask(cluster, c.ListTopics(match=match))[1]] == names
+        assert [row["name"] for row in ask(cluster, q.ListTopics(match=match))[1]] == names
 
 
 @pytest.mark.parametrize(
     ("query", "code", "details"),
     [
-        (c.ShowTopic("ordrs"), "UNKNOWN_TOPIC", {"topic": "ordrs", "near": ["orders"]}),
-        (c.ListPartitions(topic="nope"), "UNKNOWN_TOPIC", {"topic": "nope"}),
-        (c.ShowBroker(9), "UNKNOWN_BROKER", {"broker": 9, "registered": [1, 2, 11]}),
-        (c.ShowProducer(9), "UNKNOWN_PRODUCER_ID", {"producer": 9}),
-        (c.GetConfigs(Entity("topic", "nope")), "UNKNOWN_TOPIC", {"topic": "nope"}),
-        (c.GetConfigs(Entity("broker", "x")), "INVALID_REQUEST", {"key": "entity"}),
-        (c.GetConfigs(Entity("user", "x")), "INVALID_REQUEST", {"key": "entity"}),
-        (c.ListBrokers(after="x"), "BAD_ARGUMENT", {"key": "after"}),
-        (c.ListPartitions(after="x"), "BAD_ARGUMENT", {"key": "after"}),
-        (c.ShowTopic("orders", after="x"), "BAD_ARGUMENT", {"key": "after"}),
+        (q.ShowTopic("ordrs"), "UNKNOWN_TOPIC", {"topic": "ordrs", "near": ["orders"]}),
+        (q.ListPartitions(topic="nope"), "UNKNOWN_TOPIC", {"topic": "nope"}),
+        (q.ShowBroker(9), "UNKNOWN_BROKER", {"broker": 9, "registered": [1, 2, 11]}),
+        (q.ShowProducer(9), "UNKNOWN_PRODUCER_ID", {"producer": 9}),
+        (q.GetConfigs(Entity("topic", "nope")), "UNKNOWN_TOPIC", {"topic": "nope"}),
+        (q.GetConfigs(Entity("broker", "x")), "INVALID_REQUEST", {"key": "entity"}),
+        (q.GetConfigs(Entity("user", "x")), "INVALID_REQUEST", {"key": "entity"}),
+        (q.ListBrokers(after="x"), "BAD_ARGUMENT", {"key": "after"}),
+        (q.ListPartitions(after="x"), "BAD_ARGUMENT", {"key": "after"}),
+        (q.ShowTopic("orders", after="x"), "BAD_ARGUMENT", {"key": "after"}),
     ],
 )
 def test_refusals(cluster: Cluster, query: Query, code: str, details: dict[str, Any]) -> None:
@@ -158,4 +160,4 @@ def test_refusals(cluster: Cluster, query: Query, code: str, details: dict[str, 
 
 def test_nothing_set_is_an_empty_answer(cluster: Cluster) -> None:
     for entity in (Entity("topic", "a"), Entity("broker", ""), Entity("group", "g")):
-        assert ask(cluster, c.GetConfigs(entity))[0]["count"] == 0
+        assert ask(cluster, q.GetConfigs(entity))[0]["count"] == 0

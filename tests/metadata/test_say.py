@@ -7,8 +7,8 @@ import pytest
 from tests.metadata.cluster import Cluster
 from yakt.metadata import commands as c
 from yakt.metadata import records as r
-from yakt.metadata.commands import Entity
 from yakt.metadata.describe import describe_change
+from yakt.metadata.entities import Entity
 from yakt.metadata.say import say
 
 

@@ -8,7 +8,7 @@ from yakt.metadata import commands as c
 from yakt.metadata import records as r
 from yakt.metadata import snapshot
 from yakt.metadata.codec import decode, encode
-from yakt.metadata.commands import Entity
+from yakt.metadata.entities import Entity
 
 
 def test_everything_comes_back() -> None:

@@ -14,7 +14,8 @@ from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey,
 from yakt.line import grammar
 from yakt.metadata import queries
 from yakt.metadata.active import ActiveController
-from yakt.metadata.commands import Answer, Asked, Result
+from yakt.metadata.answers import Answer, Result
+from yakt.metadata.asked import Asked
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.node.driver import Driver

@@ -12,7 +12,8 @@ from tests.node.cluster import CLUSTER_ID, Cluster, Node, parse
 from yakt.errors import RefusedError
 from yakt.ids import NodeId
 from yakt.line import grammar
-from yakt.metadata.commands import Answer, Asked, Result
+from yakt.metadata.answers import Answer, Result
+from yakt.metadata.asked import Asked
 from yakt.node.asks import Here, NodeInfo
 from yakt.node.driver import Driver
 from yakt.node.history import History

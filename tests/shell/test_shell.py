@@ -16,6 +16,7 @@ import trio
 from tests.line.service import FakeService
 from yakt.line.listener import NodeInfo, serve
 from yakt.metadata import commands as c
+from yakt.metadata.answers import Answer, Row
 
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "YAKT_SERVER"}
@@ -142,11 +143,11 @@ def terminal(node: Node, tmp_path: Path) -> Iterator[Terminal]:
 
 
 def test_tables_errors_and_help(node: Node, terminal: Terminal) -> None:
-    node.service.reply = lambda asked: c.Answer(
+    node.service.reply = lambda asked: Answer(
         {"count": 2},
         [
-            c.Row("partition", {"topic": "orders", "partition": 0, "replicas": [1, 2], "leader": None}),
-            c.Row("partition", {"topic": "orders", "partition": 10, "replicas": [2, 3], "leader": 3}),
+            Row("partition", {"topic": "orders", "partition": 0, "replicas": [1, 2], "leader": None}),
+            Row("partition", {"topic": "orders", "partition": 10, "replicas": [2, 3], "leader": 3}),
         ],
     )
     terminal.type("topic show orders\r")

@@ -20,7 +20,8 @@ from yakt.batch import ControlRecord, RecordBatch
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.line import grammar
 from yakt.metadata.active import ActiveController
-from yakt.metadata.commands import Asked, Result
+from yakt.metadata.answers import Result
+from yakt.metadata.asked import Asked
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.node.driver import Driver

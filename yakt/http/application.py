@@ -23,7 +23,7 @@ from yakt.http.metrics import Figures, Metrics
 from yakt.http.problems import MEDIA_TYPE, problem_of, status_of
 from yakt.http.reply import Reply
 from yakt.http.routes import ALIASES, ROUTES, Call, RouteSpec
-from yakt.metadata.commands import Origin
+from yakt.metadata.asked import Origin
 from yakt.node.service import ControllerService, Traffic
 
 logger = structlog.get_logger()

@@ -17,8 +17,10 @@ from yakt.line.declarations import COMMANDS
 from yakt.line.grammar import parse
 from yakt.line.shared import SHARED
 from yakt.metadata import refusals
-from yakt.metadata.commands import Answer, Asked, FindTimes, NodeAsk, Options, Origin, Row
+from yakt.metadata.answers import Answer, Row
+from yakt.metadata.asked import Asked, Options, Origin
 from yakt.metadata.image import MetadataImage
+from yakt.metadata.questions import FindTimes, NodeAsk
 from yakt.node.service import ControllerService
 
 Argument: TypeAlias = "str | int | bool | Sequence[Argument] | None"

@@ -6,7 +6,8 @@ from yakt.http.fields import Fields
 from yakt.http.problems import bad_field
 from yakt.http.records import CHANGE_RECORD, beside, change_fields, envelope
 from yakt.http.reply import Reply, checked, list_of, one_of
-from yakt.metadata.commands import Answer, ReadBrokerHistory, Row
+from yakt.metadata.answers import Answer, Row
+from yakt.metadata.questions import ReadBrokerHistory
 
 _STATUSES = ("INIT", "ALIVE", "FENCED", "UNFENCED", "CLOSED")
 

@@ -12,7 +12,7 @@ from yakt.http.asking import Asking
 from yakt.http.problems import bad_field, problem_of
 from yakt.line.declarations import COMMANDS
 from yakt.metadata import refusals
-from yakt.metadata.commands import ShowStatus
+from yakt.metadata.questions import ShowStatus
 from yakt.node.service import ControllerService, WatchEvent
 
 Send = Callable[[Any], Awaitable[None]]

@@ -7,7 +7,8 @@ from yakt.line.asks import Hello, Help, Ping
 from yakt.line.grammar import Request, parse
 from yakt.line.help import answer_help
 from yakt.line.replies import format_end, format_row
-from yakt.metadata.commands import Answer, Asked, Origin, Result
+from yakt.metadata.answers import Answer, Result
+from yakt.metadata.asked import Asked, Origin
 from yakt.node.service import ControllerService
 
 MEDIA_TYPE = "application/x-ndjson"

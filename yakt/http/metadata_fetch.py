@@ -10,7 +10,8 @@ from yakt.http.moments import parse_moment
 from yakt.http.problems import bad_field
 from yakt.http.records import RECORD_OF, Envelope, envelope, fields_of, key_of
 from yakt.http.reply import Reply
-from yakt.metadata.commands import Answer, FindOffset, FindTimes, Row
+from yakt.metadata.answers import Answer, Row
+from yakt.metadata.questions import FindOffset, FindTimes
 
 AGE_MAX_MS = 600_000
 """Exactly so old is still a diff."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from yakt.http.moments import format_moment
-from yakt.metadata.commands import Pairs, Row
+from yakt.metadata.answers import Pairs, Row
 
 RECORD_OF = {
     "broker": "RegisterBrokerRecord",

@@ -7,7 +7,7 @@ import attrs
 
 from yakt.http.asking import Asking
 from yakt.http.records import Envelope, beside, envelopes
-from yakt.metadata.commands import Answer
+from yakt.metadata.answers import Answer
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from yakt.http.fields import Fields, read_number
 from yakt.http.problems import bad_field
 from yakt.http.records import envelopes
 from yakt.http.reply import Reply, checked, list_of, of_envelope, one_of
-from yakt.metadata.commands import Answer, Row
+from yakt.metadata.answers import Answer, Row
 
 TRIES = 8
 """Of a reassignment that another write to the topic came before."""

@@ -9,8 +9,10 @@ from yakt.kafka.codes import Code
 from yakt.kafka.messages import configs as wire
 from yakt.kafka.plan import TIMEOUT_MAX_MS, Caller, Plan, Slots, View, error_of, message_of, refusal
 from yakt.metadata import commands
-from yakt.metadata.commands import ConfigChange, Entity, Result
+from yakt.metadata.answers import Result
+from yakt.metadata.commands import ConfigChange
 from yakt.metadata.config_keys import TOPIC_KEYS
+from yakt.metadata.entities import Entity
 from yakt.metadata.rows import BROKER_CONFIG, ENTITY_KINDS, TOPIC_CONFIG
 
 BROKER_LOGGER = 8

@@ -8,7 +8,7 @@ from yakt.kafka.codes import Code
 from yakt.kafka.messages import brokers as wire
 from yakt.kafka.plan import LIFECYCLE_TIMEOUT_MS, TIMEOUT_MAX_MS, Caller, Plan, View, ask, error_of, message_of
 from yakt.metadata import commands
-from yakt.metadata.commands import Answer, Result
+from yakt.metadata.answers import Answer, Result
 from yakt.metadata.records import BrokerEndpoint, BrokerFeature
 
 

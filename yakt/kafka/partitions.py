@@ -7,7 +7,7 @@ from yakt.kafka.codes import Code
 from yakt.kafka.messages import topics as wire
 from yakt.kafka.plan import Caller, Plan, Slots, View, error_of, message_of, refusal
 from yakt.metadata import commands
-from yakt.metadata.commands import Result
+from yakt.metadata.answers import Result
 
 PREFERRED, UNCLEAN = 0, 1
 """Election types."""

@@ -13,7 +13,9 @@ from yakt.address import Address
 from yakt.errors import RefusedError
 from yakt.ids import NodeId
 from yakt.kafka.codes import Code, code_of
-from yakt.metadata.commands import Asked, Command, Options, Origin, Result
+from yakt.metadata.answers import Result
+from yakt.metadata.asked import Asked, Options, Origin
+from yakt.metadata.commands import Command
 from yakt.metadata.image import MetadataImage
 from yakt.raft.statistics import Statistics
 

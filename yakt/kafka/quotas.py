@@ -7,7 +7,7 @@ from yakt.kafka.codes import Code
 from yakt.kafka.messages import configs as wire
 from yakt.kafka.plan import TIMEOUT_MAX_MS, Caller, Plan, Slots, View, error_of, message_of
 from yakt.metadata import commands
-from yakt.metadata.commands import Result
+from yakt.metadata.answers import Result
 
 
 def alter(request: wire.AlterClientQuotasRequest, caller: Caller, view: View) -> Plan:

@@ -10,7 +10,7 @@ from yakt.kafka.codes import Code
 from yakt.kafka.messages import topics as wire
 from yakt.kafka.plan import Caller, Plan, Slots, View, error_of, message_of, refusal
 from yakt.metadata import commands
-from yakt.metadata.commands import Answer, Result
+from yakt.metadata.answers import Answer, Result
 from yakt.metadata.config_keys import TOPIC_KEYS
 from yakt.metadata.topic_control import PARTITIONS_MAX
 

@@ -6,7 +6,8 @@ from typing import Protocol
 import attrs
 
 from yakt.ids import parse_uuid
-from yakt.metadata.commands import Entity, Value
+from yakt.metadata.answers import Value
+from yakt.metadata.entities import Entity
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1

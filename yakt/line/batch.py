@@ -9,18 +9,10 @@ from yakt.line.asks import ConnectionAsk, Help, Ping
 from yakt.line.grammar import Request
 from yakt.line.help import answer_help
 from yakt.line.replies import Form, format_end, format_reply, format_row
-from yakt.metadata.commands import (
-    DEFAULT_OPTIONS,
-    Answer,
-    Asked,
-    FetchChanges,
-    GetConfigs,
-    ListSnapshots,
-    NodeAsk,
-    Result,
-    SetConfigs,
-    ShowStatus,
-)
+from yakt.metadata.answers import Answer, Result
+from yakt.metadata.asked import DEFAULT_OPTIONS, Asked
+from yakt.metadata.commands import SetConfigs
+from yakt.metadata.questions import FetchChanges, GetConfigs, ListSnapshots, NodeAsk, ShowStatus
 
 ROWS_MAX = 20_000
 """Rows that the asks of one batch may ask for together: what a client can make the service hold for it at once."""

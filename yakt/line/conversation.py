@@ -10,7 +10,7 @@ from yakt.errors import RefusedError
 from yakt.line.asks import Hello, Quit, ZooKeeperWord
 from yakt.line.grammar import Request, is_plain, line_too_long, parse
 from yakt.line.words import LINE_SIZE_MAX
-from yakt.metadata.commands import Origin
+from yakt.metadata.asked import Origin
 
 REQUESTS_WAITING_MAX = 1024
 RUNAWAY_SIZE_MAX = 1024 * 1024

@@ -1,11 +1,17 @@
 """Every command of this release, once: HELP, completion, the parser and the command line know no other list."""
 
-from yakt.line.arguments import INT32_MAX, Boolean, Choice, Integer, Text
+from yakt.line.arguments import Boolean, Choice, Integer, Text
 from yakt.line.asks import Hello, Help, Ping, Quit, Unwatch, Watch, ZooKeeperWord
-from yakt.line.nouns import BROKERS, CONFIGS, PRODUCERS, TOPICS
+from yakt.line.nouns.brokers import BROKERS
+from yakt.line.nouns.configs import CONFIGS
+from yakt.line.nouns.features import FEATURES
+from yakt.line.nouns.partitions import PARTITIONS
+from yakt.line.nouns.producers import PRODUCERS
+from yakt.line.nouns.terms import ID
+from yakt.line.nouns.topics import TOPICS
 from yakt.line.registry import Argument, CommandSpec, Example, Option, Registry
 from yakt.line.shared import LIMIT
-from yakt.metadata.commands import (
+from yakt.metadata.questions import (
     CreateSnapshot,
     FetchChanges,
     ListSnapshots,
@@ -17,7 +23,6 @@ from yakt.metadata.commands import (
     VerifySnapshot,
 )
 
-_ID = Integer(0, INT32_MAX, form="id")
 _OFFSET = Integer(form="offset")
 _MILLISECONDS = Integer(0, 3_600_000, form="ms")
 
@@ -102,7 +107,7 @@ _NODE = (
         kind="node",
         text="Hand the leadership over.",
         make=TransferLeadership,
-        options=(Option(key="to", type=_ID, text="the voter to lead; the one furthest on"),),
+        options=(Option(key="to", type=ID, text="the voter to lead; the one furthest on"),),
         reply=("leader", "epoch"),
         examples=(Example(line="QUORUM TRANSFER to=2", text="node 2 shall lead"),),
     ),
@@ -156,7 +161,7 @@ _CHANGES = (
             Option(key="since", type=_OFFSET, text="the next= of the last answer; everything"),
             LIMIT,
             Option(key="wait", type=_MILLISECONDS, text="wait so long for a change, ms", field="wait_ms", waits=True),
-            Option(key="broker", type=_ID, text="make it this broker's heartbeat too"),
+            Option(key="broker", type=ID, text="make it this broker's heartbeat too"),
             Option(key="epoch", type=Integer(-1), text="its broker epoch; the registered one"),
         ),
         rows=_CHANGE_ROWS,
@@ -203,4 +208,4 @@ _CHANGES = (
     ),
 )
 
-COMMANDS = Registry(_CONNECTION + _NODE + BROKERS + TOPICS + CONFIGS + PRODUCERS + _CHANGES)
+COMMANDS = Registry(_CONNECTION + _NODE + BROKERS + TOPICS + PARTITIONS + CONFIGS + FEATURES + PRODUCERS + _CHANGES)

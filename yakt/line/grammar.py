@@ -19,21 +19,11 @@ from yakt.line.registry import WORD_SIZE_MAX, Argument, CommandSpec, FreeOptions
 from yakt.line.replies import format_end, format_reply, parse_reply
 from yakt.line.shared import ORIGIN_KEYS, SHARED_KEYS, keys_of, option_of
 from yakt.line.words import KEY, LINE_SIZE_MAX, TAG, TaggedError, Words, decode, split
-from yakt.metadata.commands import (
-    DEFAULT_OPTIONS,
-    NO_ORIGIN,
-    Asked,
-    CreateSnapshot,
-    Entity,
-    GetConfigs,
-    NodeAsk,
-    Options,
-    Origin,
-    Result,
-    SetConfigs,
-    TransferLeadership,
-    Value,
-)
+from yakt.metadata.answers import Result, Value
+from yakt.metadata.asked import DEFAULT_OPTIONS, NO_ORIGIN, Asked, Options, Origin
+from yakt.metadata.commands import SetConfigs
+from yakt.metadata.entities import Entity
+from yakt.metadata.questions import CreateSnapshot, GetConfigs, NodeAsk, TransferLeadership
 
 Asks: TypeAlias = Asked | ConnectionAsk | RefusedError
 

@@ -7,7 +7,7 @@ from yakt.line.declarations import COMMANDS
 from yakt.line.grammar import unknown_command
 from yakt.line.registry import CommandSpec
 from yakt.line.shared import PAGING, SHARED
-from yakt.metadata.commands import Answer, Row
+from yakt.metadata.answers import Answer, Row
 
 
 def answer_help(topic: tuple[str, ...]) -> Answer | RefusedError:

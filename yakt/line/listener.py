@@ -30,7 +30,9 @@ from yakt.line.watches import Watches
 from yakt.line.words import LINE_SIZE_MAX
 from yakt.line.zookeeper import Traffic as ZooKeeperTraffic
 from yakt.line.zookeeper import format_mntr, format_ruok, format_srvr
-from yakt.metadata.commands import Answer, Asked, Result, ShowHealth, ShowStatus
+from yakt.metadata.answers import Answer, Result
+from yakt.metadata.asked import Asked
+from yakt.metadata.questions import ShowHealth, ShowStatus
 from yakt.node.service import MetadataService, Traffic
 
 logger = structlog.get_logger()

@@ -11,7 +11,7 @@ import msgspec
 from yakt.errors import NotLeaderError, RefusedError, RemoteProtocolError
 from yakt.ids import NodeId
 from yakt.line.words import KEY, REPLY_DIGITS_MAX, REPLY_LINE_SIZE_MAX, TAG, decode, json_value
-from yakt.metadata.commands import Answer, Pairs, Result, Row, Value
+from yakt.metadata.answers import Answer, Pairs, Result, Row, Value
 
 Form: TypeAlias = Literal["kv", "json"]
 LineKind: TypeAlias = Literal["ok", "err", "data", "event", "text"]

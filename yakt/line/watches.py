@@ -9,7 +9,7 @@ from yakt.errors import RefusedError
 from yakt.line.asks import Unwatch, Watch
 from yakt.line.connection import Connection
 from yakt.line.replies import format_event
-from yakt.metadata.commands import Answer, Pairs, Result
+from yakt.metadata.answers import Answer, Pairs, Result
 from yakt.node.service import MetadataService, WatchEvent
 
 WATCHES_MAX = 8

@@ -7,7 +7,7 @@ from typing import NoReturn
 import msgspec
 
 from yakt.errors import RefusedError
-from yakt.metadata.commands import Value
+from yakt.metadata.answers import Value
 
 LINE_SIZE_MAX = 64 * 1024
 """Bytes of a request line, its LF not counted."""

@@ -3,7 +3,7 @@
 import attrs
 
 from yakt.errors import RefusedError
-from yakt.metadata.commands import Result, Value
+from yakt.metadata.answers import Result, Value
 
 NOT_SERVING = "This ZooKeeper instance is not currently serving requests\n"
 _MODES = {"leader": "leader", "follower": "follower", "observer": "observer"}

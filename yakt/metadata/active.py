@@ -18,10 +18,11 @@ import msgspec
 from yakt.batch import BATCH_SIZE_MAX
 from yakt.errors import CodecError, RefusedError, ReplayError
 from yakt.ids import Instant, Offset, Uuid
-from yakt.metadata import codec, commands, refusals
+from yakt.metadata import codec, refusals, tags
+from yakt.metadata.answers import Answer, Pairs, Result, Row
+from yakt.metadata.asked import Asked, Origin
 from yakt.metadata.balancing import Balancing
 from yakt.metadata.broker_control import fence_records, session_ms
-from yakt.metadata.commands import Answer, Asked, Pairs, Result, Row
 from yakt.metadata.controller import check_unchanged, decide
 from yakt.metadata.decision import METADATA_LEVEL, ControllerSettings, Decision, Stamp
 from yakt.metadata.delta import MetadataDelta
@@ -32,7 +33,7 @@ from yakt.metadata.rows import RememberedRequest
 from yakt.metadata.sessions import Sessions
 from yakt.metadata.state import METADATA_VERSION
 from yakt.metadata.tables import Change
-from yakt.metadata.tags import ImageHash, Origin, image_hash_record, with_origin
+from yakt.metadata.tags import ImageHash, image_hash_record, with_origin
 from yakt.wire.table import encode_tags
 
 RECORDS_MAX = 10_000
@@ -65,7 +66,7 @@ class _Mark:
 
     __slots__ = ("origin", "section")
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: tags.Origin) -> None:
         self.origin = origin
         self.section = encode_tags(with_origin(NoOpRecord(), origin).tags)
 
@@ -101,7 +102,7 @@ class ActiveController:
         self._balancing = Balancing(now)
         self._wrote_at = now
         self._observed_until = Instant(-math.inf)
-        self._marks: dict[int, tuple[commands.Origin, _Mark]] = {}
+        self._marks: dict[int, tuple[Origin, _Mark]] = {}
         for row in image.brokers.rows():
             if not row.fenced:
                 self.sessions.touch(row.id, row.epoch, now, session_ms(row, self._stamp))
@@ -140,7 +141,7 @@ class ActiveController:
         except RefusedError as refusal:
             return Decided(refusal, self.end_offset, False)
 
-    def _append(self, decision: Decision, origin: commands.Origin, crc: int) -> Decided:
+    def _append(self, decision: Decision, origin: Origin, crc: int) -> Decided:
         records, pairs, stamp = decision.records, decision.pairs, self._stamp
         base_offset = stamp.next_offset
         if records:
@@ -150,7 +151,7 @@ class ActiveController:
                     records = records[RECORDS_MAX:]
             if origin.request:
                 texts = self._texts_of(origin)
-                self._write(records, _Mark(Origin(len(records), *texts, crc, pairs)))
+                self._write(records, _Mark(tags.Origin(len(records), *texts, crc, pairs)))
                 self._remember(origin, crc, pairs)
             else:
                 self._write(records, self._mark_of(origin, len(records)))
@@ -201,25 +202,25 @@ class ActiveController:
         stamp.next_offset += count
         self._wrote_at = stamp.now
 
-    def _texts_of(self, origin: commands.Origin) -> tuple[str, str, str, str, str]:
+    def _texts_of(self, origin: Origin) -> tuple[str, str, str, str, str]:
         """Raises RefusedError (BAD_ARGUMENT) for one that no reader of Kafka's would take."""
         for key in ("client", "address", "request", "by", "reason"):
             if len(getattr(origin, key).encode("utf-8", "surrogatepass")) > TEXT_SIZE_MAX:
                 raise refusals.bad_argument(key, f"{key} is longer than {TEXT_SIZE_MAX} bytes")
         return origin.client, origin.address, origin.request, origin.by, origin.reason
 
-    def _mark_of(self, origin: commands.Origin, count: int) -> "_Mark":
+    def _mark_of(self, origin: Origin, count: int) -> "_Mark":
         """Who asks and why, encoded; remembered, since a connection's commands share their origin."""
         known = self._marks.get(id(origin))
         if known is not None and known[0] is origin and known[1].origin.count == count:
             return known[1]
-        mark = _Mark(Origin(count, *self._texts_of(origin)))
+        mark = _Mark(tags.Origin(count, *self._texts_of(origin)))
         if len(self._marks) >= MARKS_MAX:
             self._marks.clear()
         self._marks[id(origin)] = (origin, mark)  # held, so that its id stays its own
         return mark
 
-    def _first_answer(self, origin: commands.Origin, crc: int) -> Decided | None:
+    def _first_answer(self, origin: Origin, crc: int) -> Decided | None:
         """What the same request was answered before, if it was. Raises RefusedError (CONFLICT) for another command."""
         known = self.delta.requests.get((origin.client, origin.request))
         if known is None:
@@ -230,7 +231,7 @@ class ActiveController:
             )
         return Decided(Answer({"offset": known.offset, **known.answer}), Offset(known.offset + 1), False)
 
-    def _remember(self, origin: commands.Origin, crc: int, answer: Pairs) -> None:
+    def _remember(self, origin: Origin, crc: int, answer: Pairs) -> None:
         last_offset = self._stamp.next_offset - 1
         # As a follower will read it: an answer is JSON values.
         known = msgspec.json.decode(msgspec.json.encode(answer))
@@ -330,7 +331,7 @@ class ActiveController:
         """An operation of the controller's own, in pieces where it is larger than one may be (controller.md §1)."""
         for start in range(0, len(records), RECORDS_MAX):
             part = records[start : start + RECORDS_MAX]
-            self._write(part, _Mark(Origin(len(part), reason=reason)))
+            self._write(part, _Mark(tags.Origin(len(part), reason=reason)))
 
     def _activate(self, now_ms: int) -> None:
         """First records (records.md §5): a new cluster's level, or the end of what the last leader left open."""
@@ -342,7 +343,7 @@ class ActiveController:
             self._write_own([FeatureLevelRecord(METADATA_VERSION, METADATA_LEVEL)], "a new cluster's first record")
 
 
-def without_request(origin: commands.Origin) -> commands.Origin:
+def without_request(origin: Origin) -> Origin:
     """For all but the last of several operations that one request comes to: only with that one it is done."""
     return msgspec.structs.replace(origin, request="")
 

@@ -2,7 +2,8 @@
 
 from yakt.errors import RefusedError
 from yakt.metadata import refusals
-from yakt.metadata.commands import CancelReassignment, CreatePartition, DeletePartition, Pairs, ReassignPartition
+from yakt.metadata.answers import Pairs
+from yakt.metadata.commands import CancelReassignment, CreatePartition, DeletePartition, ReassignPartition
 from yakt.metadata.decision import Decision, Stamp
 from yakt.metadata.partition_change import Election, Target, build, default_directory, is_unclean_allowed
 from yakt.metadata.placement import place

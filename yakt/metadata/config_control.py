@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from yakt.metadata import config_keys, refusals, topic_control
-from yakt.metadata.commands import DeleteConfigs, Entity, SetConfigs
+from yakt.metadata.commands import DeleteConfigs, SetConfigs
 from yakt.metadata.decision import Decision, Stamp
+from yakt.metadata.entities import Entity
 from yakt.metadata.records import ConfigRecord, Record
 from yakt.metadata.rows import (
     BROKER_CONFIG,

@@ -6,7 +6,7 @@ import attrs
 import msgspec
 
 from yakt.ids import ZERO_UUID, Instant, Uuid
-from yakt.metadata.commands import Pairs
+from yakt.metadata.answers import Pairs
 from yakt.metadata.records import Record
 from yakt.metadata.sessions import Sessions
 

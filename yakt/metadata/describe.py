@@ -1,7 +1,7 @@
 """Rows as the pairs of a data line, in the order of line-protocol.md §4. Knows no text format."""
 
 from yakt.ids import format_uuid
-from yakt.metadata.commands import Pairs, Row
+from yakt.metadata.answers import Pairs, Row
 from yakt.metadata.rows import (
     BrokerRow,
     ClosedBroker,

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import msgspec
 
 from yakt.metadata import describe
-from yakt.metadata.commands import Answer, FetchChanges, Pairs, Row
+from yakt.metadata.answers import Answer, Pairs, Row
 from yakt.metadata.image import MetadataImage
+from yakt.metadata.questions import FetchChanges
 from yakt.metadata.rows import TOPIC_CONFIG, TopicRow
 from yakt.metadata.tables import Change
 

@@ -2,9 +2,10 @@
 
 from yakt.errors import RefusedError
 from yakt.metadata import refusals
+from yakt.metadata.answers import Pairs
 from yakt.metadata.assignment_control import find as find_partition
 from yakt.metadata.broker_control import find
-from yakt.metadata.commands import AlterPartitions, AssignDirectories, ElectLeader, IsrChange, Pairs
+from yakt.metadata.commands import AlterPartitions, AssignDirectories, ElectLeader, IsrChange
 from yakt.metadata.decision import Decision, Stamp
 from yakt.metadata.partition_change import Election, Target, build, is_online, is_unclean_allowed
 from yakt.metadata.records import NO_LEADER, NO_LEADER_CHANGE, PartitionChangeRecord, Record

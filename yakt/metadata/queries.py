@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, assert_never
 
 from yakt.ids import format_uuid
-from yakt.metadata import commands as c
 from yakt.metadata import describe, feed, refusals
-from yakt.metadata.commands import Answer, Pairs, Query, Row
+from yakt.metadata import questions as q
+from yakt.metadata.answers import Answer, Pairs, Row
 from yakt.metadata.config_control import resource_of
 from yakt.metadata.image import MetadataImage
+from yakt.metadata.questions import Query
 from yakt.metadata.records import NO_LEADER
 from yakt.metadata.rows import BROKER_CONFIG, TOPIC_CONFIG, PartitionRow
 from yakt.metadata.topic_control import find as find_topic
@@ -23,25 +24,25 @@ T = TypeVar("T")
 def answer(image: MetadataImage, query: Query) -> Answer:
     """Answer from the image as it is now. Raises RefusedError: an unknown entity, a page's key that is none."""
     match query:
-        case c.GetConfigs():
+        case q.GetConfigs():
             return _configs(image, query)
-        case c.ShowTopic():
+        case q.ShowTopic():
             return _topic(image, query)
-        case c.ListTopics():
+        case q.ListTopics():
             return _topics(image, query)
-        case c.ListPartitions():
+        case q.ListPartitions():
             return _partitions(image, query)
-        case c.ListBrokers():
+        case q.ListBrokers():
             return _brokers(image, query)
-        case c.ShowBroker():
+        case q.ShowBroker():
             return _broker(image, query)
-        case c.ListFeatures():
+        case q.ListFeatures():
             return _features(image)
-        case c.ListProducers():
+        case q.ListProducers():
             return _producers(image, query)
-        case c.ShowProducer():
+        case q.ShowProducer():
             return _producer(image, query)
-        case c.FetchChanges():
+        case q.FetchChanges():
             return feed.fetch(image, query)
         case _:
             assert_never(query)
@@ -97,7 +98,7 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
-def _configs(image: MetadataImage, query: c.GetConfigs) -> Answer:
+def _configs(image: MetadataImage, query: q.GetConfigs) -> Answer:
     key = resource_of(query.entity)
     row = image.configs.get(key)
     if row is None:
@@ -110,7 +111,7 @@ def _configs(image: MetadataImage, query: c.GetConfigs) -> Answer:
     return Answer({"count": len(rows), "offset": image.end_offset}, rows)
 
 
-def _topic(image: MetadataImage, query: c.ShowTopic) -> Answer:
+def _topic(image: MetadataImage, query: q.ShowTopic) -> Answer:
     topic = find_topic(image, query.name)
     after = _number(query.after)
     start = 0 if after is None else max(0, after + 1)
@@ -121,7 +122,7 @@ def _topic(image: MetadataImage, query: c.ShowTopic) -> Answer:
     )
 
 
-def _topics(image: MetadataImage, query: c.ListTopics) -> Answer:
+def _topics(image: MetadataImage, query: q.ListTopics) -> Answer:
     matches: Callable[[str], Any] = (
         (lambda _name: True) if query.match is None else re.compile(fnmatch.translate(query.match)).match
     )
@@ -134,7 +135,7 @@ def _topics(image: MetadataImage, query: c.ListTopics) -> Answer:
     return _page(image, "topic", found, query.limit, describe.topic, lambda row: row.name, full=query.full)
 
 
-def _partitions(image: MetadataImage, query: c.ListPartitions) -> Answer:
+def _partitions(image: MetadataImage, query: q.ListPartitions) -> Answer:
     if query.topic is not None:
         find_topic(image, query.topic)
     after = _partition_key(query.after)
@@ -170,7 +171,7 @@ def _partition_key(text: str | None) -> tuple[str, int] | None:
 
 
 def _partitions_after(
-    image: MetadataImage, query: c.ListPartitions, after: tuple[str, int] | None
+    image: MetadataImage, query: q.ListPartitions, after: tuple[str, int] | None
 ) -> Iterator[PartitionRow]:
     """By topic and number, past a key; of one broker without a look at the others' partitions."""
     if query.broker is not None and query.topic is None:
@@ -195,13 +196,13 @@ def _partitions_after(
                 yield row
 
 
-def _brokers(image: MetadataImage, query: c.ListBrokers) -> Answer:
+def _brokers(image: MetadataImage, query: q.ListBrokers) -> Answer:
     rows = map(image.brokers.get, _after(image.brokers.sorted_keys(), _number(query.after)))
     shown = (row for row in rows if row is not None and query.fenced in (None, row.fenced))
     return _page(image, "broker", shown, query.limit, describe.broker, lambda row: str(row.id), full=query.full)
 
 
-def _broker(image: MetadataImage, query: c.ShowBroker) -> Answer:
+def _broker(image: MetadataImage, query: q.ShowBroker) -> Answer:
     row = image.brokers.get(query.id)
     if row is not None:
         pairs = describe.broker(row)
@@ -218,13 +219,13 @@ def _features(image: MetadataImage) -> Answer:
     return Answer({"count": len(rows), "offset": image.end_offset}, rows)
 
 
-def _producers(image: MetadataImage, query: c.ListProducers) -> Answer:
+def _producers(image: MetadataImage, query: q.ListProducers) -> Answer:
     rows = map(image.producers.get, _after(image.producers.sorted_keys(), _number(query.after)))
     shown = (row for row in rows if row is not None)
     return _page(image, "producer", shown, query.limit, describe.producer, lambda row: str(row.id), full=query.full)
 
 
-def _producer(image: MetadataImage, query: c.ShowProducer) -> Answer:
+def _producer(image: MetadataImage, query: q.ShowProducer) -> Answer:
     row = image.producers.get(query.id)
     if row is None:
         raise refusals.unknown_producer(query.id, image.end_offset)

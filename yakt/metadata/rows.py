@@ -8,7 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from yakt.ids import ZERO_UUID, Uuid
-from yakt.metadata.commands import Pairs
+from yakt.metadata.answers import Pairs
 from yakt.metadata.records import (
     AccessControlEntryRecord,
     BrokerEndpoint,

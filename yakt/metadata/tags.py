@@ -12,7 +12,7 @@ import msgspec
 
 from yakt.batch import Tags
 from yakt.errors import CodecError
-from yakt.metadata.commands import Pairs, Value
+from yakt.metadata.answers import Pairs, Value
 from yakt.metadata.records import NoOpRecord, Record, RegisterBrokerRecord
 from yakt.metadata.rows import ClosedBroker, RememberedRequest
 from yakt.wire.plain import plain

@@ -8,8 +8,9 @@ import trio
 from yakt.batch import RecordBatch
 from yakt.errors import RefusedError
 from yakt.ids import NodeId, Offset
-from yakt.metadata import commands
-from yakt.metadata.commands import Answer, Asked, Result, Row
+from yakt.metadata import questions
+from yakt.metadata.answers import Answer, Pairs, Result, Row
+from yakt.metadata.asked import Asked, Options
 from yakt.metadata.describe import describe
 from yakt.node.driver import Driver
 from yakt.node.history import History
@@ -55,42 +56,42 @@ class Here:
 
 def is_ask(command: object) -> bool:
     """Whether `answer` takes it."""
-    return isinstance(command, commands.NodeAsk.__args__)
+    return isinstance(command, questions.NodeAsk.__args__)
 
 
 def answer_at_once(here: Here, asked: Asked) -> Result | None:
     """The answer, where nothing has to be waited for; else None."""
-    return show_status(here) if type(asked.command) is commands.ShowStatus else None
+    return show_status(here) if type(asked.command) is questions.ShowStatus else None
 
 
 async def answer(here: Here, asked: Asked) -> Result:
     """The answer to an ask that may take a while; whoever calls bounds it. Raises RefusedError."""
     match asked.command:
-        case commands.ShowStatus():
+        case questions.ShowStatus():
             return show_status(here)
-        case commands.ListSnapshots():
+        case questions.ListSnapshots():
             return await list_snapshots(here)
-        case commands.ShowHealth():
+        case questions.ShowHealth():
             return await show_health(here)
-        case commands.ShowQuorum():
+        case questions.ShowQuorum():
             return await show_quorum(here, asked)
-        case commands.TransferLeadership(to=to):
+        case questions.TransferLeadership(to=to):
             result = await here.leadership.ask(asked)
             return await transfer(here, to) if result is None else result
-        case commands.ReadLog(start=start, limit=limit):
+        case questions.ReadLog(start=start, limit=limit):
             await here.leadership.confirm(asked.options)
             return await read_log(here, start, limit)
-        case commands.FindTimes(offsets=offsets):
+        case questions.FindTimes(offsets=offsets):
             return Answer({"times": await here.times.of(offsets, here.driver.loader.image)})
-        case commands.FindOffset(time_ms=time_ms):
+        case questions.FindOffset(time_ms=time_ms):
             await here.leadership.confirm(asked.options)
             return Answer({"offset": await here.times.first_at(time_ms, here.driver.loader.end_offset)})
-        case commands.ReadBrokerHistory(id=broker_id):
+        case questions.ReadBrokerHistory(id=broker_id):
             await here.leadership.confirm(asked.options)
             return await read_broker_history(here, broker_id)
-        case commands.CreateSnapshot(wait=wait):
+        case questions.CreateSnapshot(wait=wait):
             return await create_snapshot(here, wait)
-        case commands.VerifySnapshot(id=name):
+        case questions.VerifySnapshot(id=name):
             snapshot_id, size = find_snapshot(here.store.snapshots, name)
             records, _ = await verify_snapshot(here.store, snapshot_id)
             return Answer(pairs=snapshot_row(snapshot_id, size, records).pairs)
@@ -122,7 +123,7 @@ def show_status(here: Here) -> Answer:
 async def show_health(here: Here) -> Answer:
     """HEALTH: asks the leader and a majority, as a write would; never guesses from timers."""
     reasons: list[str] = []
-    options = commands.Options(timeout_ms=int(HEALTH_S * 1000))
+    options = Options(timeout_ms=int(HEALTH_S * 1000))
     try:
         await here.leadership.confirm(options)
     except RefusedError as refusal:
@@ -174,7 +175,7 @@ def _replica_row(here: Here, statistics: Statistics, replica: ReplicaStatistics,
         lag = max(0, statistics.log_end_offset - replica.end_offset)
     if replica.last_fetch is not None:
         fetched_ms = int((statistics.now - replica.last_fetch) * 1000)
-    pairs: commands.Pairs = {
+    pairs: Pairs = {
         "id": replica.id,
         "role": role,
         "end": replica.end_offset,
@@ -223,7 +224,7 @@ async def read_log(here: Here, start: int, limit: int) -> Answer:
             if len(rows) >= limit:
                 break
         await trio.lowlevel.checkpoint()
-    pairs: commands.Pairs = {"count": len(rows), "offset": end}
+    pairs: Pairs = {"count": len(rows), "offset": end}
     if rows and len(rows) >= limit:
         following = int(rows[-1].pairs["offset"]) + 1  # type: ignore[arg-type]
         if following < end:

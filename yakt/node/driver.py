@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from yakt.batch import RecordBatch
 from yakt.errors import NotLeaderError, RefusedError
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch
-from yakt.metadata.commands import Result
+from yakt.metadata.answers import Result
 from yakt.node.histogram import Histogram
 from yakt.node.loader import Loader
 from yakt.node.runs import Reads, Run, Writes, changed_before_confirmed, no_leader, not_leader_any_more, timed_out

@@ -7,7 +7,8 @@ import trio
 
 from yakt.errors import NotLeaderError
 from yakt.ids import Instant, NodeId
-from yakt.metadata.commands import Asked, Options, Result
+from yakt.metadata.answers import Result
+from yakt.metadata.asked import Asked, Options
 from yakt.node.driver import Driver
 from yakt.node.runs import Reads, Writes
 

@@ -3,8 +3,8 @@
 from typing import cast
 
 from yakt.batch import RecordBatch
+from yakt.metadata.answers import Pairs, Row
 from yakt.metadata.codec import decode_batch, kind_of, plain_record
-from yakt.metadata.commands import Pairs, Row
 from yakt.metadata.tags import origin_of, plain_tags
 from yakt.wire.batch import timestamp_ms
 from yakt.wire.control import kind_of_control, plain_control

@@ -11,8 +11,9 @@ import trio
 
 from yakt.errors import NotLeaderError, RefusedError
 from yakt.ids import Instant, NodeId, Offset
-from yakt.metadata import commands, queries
-from yakt.metadata.commands import Answer, Asked, Result
+from yakt.metadata import commands, queries, questions
+from yakt.metadata.answers import Answer, Result
+from yakt.metadata.asked import Asked, Options
 from yakt.metadata.image import MetadataImage
 from yakt.node import asks
 from yakt.node.asks import Here
@@ -67,7 +68,7 @@ class NodeService:
 
     async def read_barrier(self) -> None:
         """See `MetadataService.read_barrier`."""
-        await self.here.leadership.confirm(commands.Options())
+        await self.here.leadership.confirm(Options())
 
     @property
     def applied_end_offset(self) -> Offset:
@@ -111,7 +112,7 @@ class NodeService:
         results: list[Result] = []
         for asked in reads.asked:
             try:
-                results.append(queries.answer(image, cast(commands.Query, asked.command)))
+                results.append(queries.answer(image, cast(questions.Query, asked.command)))
             except RefusedError as refusal:
                 results.append(refusal)
         reads.finish(results)
@@ -150,11 +151,11 @@ class NodeService:
         if asked.options.at_offset is not None:
             await self.here.leadership.confirm(asked.options)
             image = await self.here.history.image_at(asked.options.at_offset)
-            return queries.answer(image, cast(commands.Query, command))
-        assert isinstance(command, commands.FetchChanges)
+            return queries.answer(image, cast(questions.Query, command))
+        assert isinstance(command, questions.FetchChanges)
         return await self._fetch(asked, command)
 
-    async def _fetch(self, asked: Asked, fetch: commands.FetchChanges) -> Result:
+    async def _fetch(self, asked: Asked, fetch: questions.FetchChanges) -> Result:
         """FETCH that waits, or that is a heartbeat too."""
         if fetch.broker is not None:
             beat = commands.HeartbeatBroker(id=fetch.broker, epoch=fetch.epoch, at=_last(fetch.since))

@@ -11,15 +11,16 @@ import attrs
 
 from yakt.errors import RefusedError
 from yakt.ids import Epoch, Instant
-from yakt.metadata import commands
-from yakt.metadata.commands import Asked, Options, Result
+from yakt.metadata import commands, questions
+from yakt.metadata.answers import Result
+from yakt.metadata.asked import Asked, Options
 
 RUN_SIZE_MAX = 512 * 1024
 """Bytes of the lines of one run: what a forwarded request may hold, with room to spare."""
 
 WRITES: frozenset[type] = frozenset(commands.Command.__args__)
 """Types decided by the leader alone."""
-QUERIES: frozenset[type] = frozenset(commands.Query.__args__)
+QUERIES: frozenset[type] = frozenset(questions.Query.__args__)
 """Types answered from an image."""
 
 
@@ -109,7 +110,8 @@ def cut(asked: Sequence[Asked], start: int) -> tuple[str, int]:
 def is_slow(asked: Asked) -> bool:
     """May wait for something other than the log: a run of its own, with a task."""
     return asked.options.at_offset is not None or (
-        type(asked.command) is commands.FetchChanges and (asked.command.wait_ms > 0 or asked.command.broker is not None)
+        type(asked.command) is questions.FetchChanges
+        and (asked.command.wait_ms > 0 or asked.command.broker is not None)
     )
 
 

@@ -7,7 +7,8 @@ from typing import Protocol
 import msgspec
 
 from yakt.ids import NodeId, Offset
-from yakt.metadata.commands import Asked, Pairs, Result
+from yakt.metadata.answers import Pairs, Result
+from yakt.metadata.asked import Asked
 from yakt.metadata.image import MetadataImage
 from yakt.raft.messages import FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse
 from yakt.raft.statistics import Statistics

@@ -11,8 +11,8 @@ from yakt.batch import RecordBatch, SnapshotHeader
 from yakt.errors import CodecError, RefusedError, ReplayError, StorageError
 from yakt.ids import OffsetAndEpoch
 from yakt.metadata import snapshot
+from yakt.metadata.answers import Row
 from yakt.metadata.codec import decode_batch
-from yakt.metadata.commands import Row
 from yakt.metadata.image import MetadataImage, PinnedImage
 from yakt.node.driver import Driver
 from yakt.raft import events

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from yakt.errors import RefusedError
-from yakt.metadata.commands import Row
+from yakt.metadata.answers import Row
 from yakt.metadata.describe import describe_change
 from yakt.metadata.say import say
 from yakt.metadata.tables import Change

@@ -12,7 +12,7 @@ import msgspec
 from yakt.batch import RecordBatch
 from yakt.errors import CodecError, StorageError
 from yakt.line.replies import format_value
-from yakt.metadata.commands import Row
+from yakt.metadata.answers import Row
 from yakt.node.log_rows import WHO, rows_of
 from yakt.offline.files import LogFiles, find_logs, opened
 from yakt.offline.reading import LogReading, TroubleError

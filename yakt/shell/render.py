@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from yakt.line.replies import ReplyLine, format_value
-from yakt.metadata.commands import Value
+from yakt.metadata.answers import Value
 
 ROWS_MAX = 200
 """Rows a table waits for before it is drawn; more follow in a further one."""

@@ -14,11 +14,15 @@ from yakt.errors import RefusedError
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.metadata import snapshot
 from yakt.metadata.active import ActiveController
+from yakt.metadata.answers import Answer as Done
+from yakt.metadata.answers import Result
+from yakt.metadata.asked import Asked, Origin
 from yakt.metadata.codec import decode_batch
-from yakt.metadata.commands import Answer as Done
-from yakt.metadata.commands import Asked, Entity, Origin, Result, SetConfigs, ShowStatus
+from yakt.metadata.commands import SetConfigs
 from yakt.metadata.decision import ControllerSettings
+from yakt.metadata.entities import Entity
 from yakt.metadata.image import MetadataImage
+from yakt.metadata.questions import ShowStatus
 from yakt.metadata.tags import origin_of
 from yakt.node.driver import Driver
 from yakt.node.loader import Loader

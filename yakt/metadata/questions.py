@@ -1,0 +1,182 @@
+"""What can be asked without a write: queries, answered from an image, and asks of one node.
+
+Plain values, no behaviour: `queries.answer` reads an image, and the node answers for itself. How they are typed is
+`yakt.line.registry`'s business.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from yakt.metadata.entities import Entity
+
+# --- queries: answered from an image ---------------------------------------------------------------------------------
+
+
+class ListBrokers(msgspec.Struct, frozen=True, gc=False):
+    """BROKER LIST; `after`: the key that ended the last page. `full`, here and below: each row with its `offset=`."""
+
+    fenced: bool | None = None
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
+class ShowBroker(msgspec.Struct, frozen=True, gc=False):
+    id: int
+    full: bool = False
+
+
+class ListTopics(msgspec.Struct, frozen=True, gc=False):
+    """TOPIC LIST; `match` is a glob (`fnmatch`, case-sensitive)."""
+
+    match: str | None = None
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
+class ShowTopic(msgspec.Struct, frozen=True, gc=False):
+    """TOPIC SHOW: a topic's partitions, paged by partition number."""
+
+    name: str
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
+class ListPartitions(msgspec.Struct, frozen=True, gc=False):
+    """PARTITION LIST; keys of pages are `topic:partition`."""
+
+    topic: str | None = None
+    broker: int | None = None
+    leaderless: bool = False
+    under_replicated: bool = False
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
+class GetConfigs(msgspec.Struct, frozen=True, gc=False):
+    entity: Entity
+
+
+class ListFeatures(msgspec.Struct, frozen=True, gc=False):
+    pass
+
+
+class ListProducers(msgspec.Struct, frozen=True, gc=False):
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
+class ShowProducer(msgspec.Struct, frozen=True, gc=False):
+    id: int
+    full: bool = False
+
+
+class FetchChanges(msgspec.Struct, frozen=True, gc=False):
+    """FETCH and VIEW. `since` is an exclusive end, as a read's `offset=`: what changed at or past it; None: everything.
+
+    `view`: brokers, topics and partitions only. `wait_ms` and `broker` are the service's business, not the image's.
+    """
+
+    since: int | None
+    limit: int = 1000
+    wait_ms: int = 0
+    broker: int | None = None
+    epoch: int | None = None
+    view: bool = False
+
+
+Query: TypeAlias = (
+    GetConfigs
+    | ShowTopic
+    | ListTopics
+    | ListPartitions
+    | ListBrokers
+    | ShowBroker
+    | ListFeatures
+    | ListProducers
+    | ShowProducer
+    | FetchChanges
+)
+
+
+# --- asks of one node ------------------------------------------------------------------------------------------------
+
+
+class ShowStatus(msgspec.Struct, frozen=True, gc=False):
+    """STATUS: what this node knows of itself, at once."""
+
+
+class ShowHealth(msgspec.Struct, frozen=True, gc=False):
+    """HEALTH: would a write sent here now commit? Confirmed through the leader and a majority, within 1 s."""
+
+
+class ShowQuorum(msgspec.Struct, frozen=True, gc=False):
+    """QUORUM SHOW: the leader's view of voters and observers."""
+
+
+class TransferLeadership(msgspec.Struct, frozen=True, gc=False):
+    """QUORUM TRANSFER. `to` None: the voter furthest on."""
+
+    to: int | None = None
+
+
+class ReadLog(msgspec.Struct, frozen=True, gc=False):
+    """LOG: committed records from `start` (an offset), at most `limit`."""
+
+    start: int
+    limit: int = 1000
+
+
+class FindTimes(msgspec.Struct, frozen=True, gc=False):
+    """When the records at these offsets were appended: `times`, in ms, in their order.
+
+    For what is no longer kept, the time of the first record that is.
+    """
+
+    offsets: tuple[int, ...]
+
+
+class FindOffset(msgspec.Struct, frozen=True, gc=False):
+    """The first offset appended at or after `time_ms`; the end where there is none."""
+
+    time_ms: int
+
+
+class ReadBrokerHistory(msgspec.Struct, frozen=True, gc=False):
+    """What the kept log says of one broker, oldest first: a row for each record that changed it."""
+
+    id: int
+
+
+class CreateSnapshot(msgspec.Struct, frozen=True, gc=False):
+    wait: bool = False
+
+
+class ListSnapshots(msgspec.Struct, frozen=True, gc=False):
+    pass
+
+
+class VerifySnapshot(msgspec.Struct, frozen=True, gc=False):
+    """SNAPSHOT VERIFY: read it whole, fold it, compare with the state at its offset where that is known."""
+
+    id: str
+
+
+NodeAsk: TypeAlias = (
+    ShowStatus
+    | ShowHealth
+    | ShowQuorum
+    | TransferLeadership
+    | ReadLog
+    | FindTimes
+    | FindOffset
+    | ReadBrokerHistory
+    | CreateSnapshot
+    | ListSnapshots
+    | VerifySnapshot
+)
