@@ -14,8 +14,9 @@ import pytest
 import trio
 
 from yakt.dev.ask import Conversation
-from yakt.dev.cluster import Cluster, NodeError, describe_end, open_cluster
+from yakt.dev.cluster import Cluster, open_cluster
 from yakt.dev.configs import dev_configs
+from yakt.dev.processes import ProcessError, describe_end
 
 HERE = Path(__file__).parent
 
@@ -56,16 +57,16 @@ async def test_a_life(tmp_path: Path) -> None:
         await cluster.kill(2)
         assert (two.state, two.process.returncode) == ("down", -signal.SIGKILL)
         for refused in (cluster.pause, cluster.resume):
-            with pytest.raises(NodeError):
+            with pytest.raises(ProcessError):
                 refused(2)
         cluster.start(2)
-        with pytest.raises(NodeError, match="node 2 runs"):
+        with pytest.raises(ProcessError, match="node 2 runs"):
             cluster.start(2)
         await cluster.wait_serving(2)
         assert two.process.pid != first
 
         cluster.pause(2)
-        with pytest.raises(NodeError, match="paused already"):
+        with pytest.raises(ProcessError, match="paused already"):
             cluster.pause(2)
         cluster.start(2)
         assert two.state == "serving"
@@ -90,7 +91,7 @@ async def test_nodes_that_do_not_come_up(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("FAKE_NODE", "broken")
     told: list[str] = []
     async with fake_cluster(tmp_path, told) as cluster:
-        with pytest.raises(NodeError, match="node 1 ended before it served"):
+        with pytest.raises(ProcessError, match="node 1 ended before it served"):
             await cluster.wait_serving()
         await cluster.node(1).wait_until("down")
     assert any(line.endswith("\n    cannot listen on port 7: it is broken") for line in told)
@@ -175,9 +176,9 @@ def test_typed_at_a_pipe(tmp_path: Path) -> None:
         "  TOPIC LIST\nOK\n",
         "node 2 was killed (SIGKILL)",
         "node 2 is down; `start 2` starts it",
-        "pause which node? For instance: pause 2",
+        "pause which one? For instance: pause 2",
         "  frob\nOK\n",
-        "kill N      kill -9 node N",
+        "kill N      kill -9 node or broker N",
         "offset 3: topic orders was created",
     ):
         assert line in said

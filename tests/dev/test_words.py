@@ -9,7 +9,7 @@ from yakt.cli import main
 from yakt.config import load_config
 from yakt.dev.configs import check_ports, dev_configs, format_config
 from yakt.dev.elections import Elections, Standing
-from yakt.dev.typed import ForCluster, OnNode, Ours, Typed, TypedError, read_typed
+from yakt.dev.typed import ForCluster, OnProcess, Ours, Typed, TypedError, read_typed
 from yakt.errors import ConfigError
 from yakt.ids import Epoch, Instant, NodeId
 
@@ -18,8 +18,8 @@ from yakt.ids import Epoch, Instant, NodeId
     ("text", "meaning"),
     [
         ("", None),
-        ("  kill  2 ", OnNode("kill", 2)),
-        ("LEADER 3", OnNode("leader", 3)),
+        ("  kill  2 ", OnProcess("kill", 2)),
+        ("LEADER 3", OnProcess("leader", 3)),
         ("status", Ours("status")),
         ("exit", Ours("quit")),
         ("topic create orders", ForCluster("topic create orders")),
@@ -33,7 +33,7 @@ def test_typed(text: str, meaning: Typed) -> None:
 
 @pytest.mark.parametrize("text", ["kill", "kill 1 2", "start node2", "pause -1", "pause ²"])
 def test_typed_wrongly(text: str) -> None:
-    with pytest.raises(TypedError, match="which node"):
+    with pytest.raises(TypedError, match="which one"):
         read_typed(text)
 
 

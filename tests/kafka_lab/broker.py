@@ -66,10 +66,7 @@ class Broker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["subprocess.Popen[bytes]"]:
         """Its process; asked to stop in order at the end, and killed if it does not."""
-        command = [
-            "java", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-            "-cp", f"{self.tools.jars}/*", "kafka.Kafka", str(self.prepare()),
-        ]  # fmt: skip
+        command = self.tools.release.command("kafka.Kafka", str(self.prepare()), heap=HEAP, level="INFO")
         with (self.directory / f"broker{self.id}.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for by its handle
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -86,10 +83,10 @@ class Broker:
 
     async def tool(self, main: str, *arguments: str) -> str:
         """What one of Kafka's tools printed; it must succeed."""
-        command = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{self.tools.jars}/*"]
+        command = self.tools.release.command(main, "--bootstrap-server", self.address, *arguments)
         with trio.fail_after(TOOL_S):
             done = await trio.run_process(
-                [*command, main, "--bootstrap-server", self.address, *arguments],
+                command,
                 capture_stdout=True, capture_stderr=True, check=False,
             )  # fmt: skip
         said = done.stdout.decode()

@@ -1,43 +1,46 @@
-"""Runs Apache Kafka's own tools on a directory, from jars that Maven resolves once into the user's cache.
+"""Runs Apache Kafka's own tools on a directory, from jars that Maven resolves once (yakt/dev/releases.py).
 
 `find_tools(version)` says why, where Java, Maven or the jars cannot be had:
 tests then skip visibly.
 """
 
-import fcntl
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import attrs
 
-HERE = Path(__file__).parent
-CACHE = Path(os.environ.get("YAKT_KAFKA_LAB", Path.home() / ".cache" / "yakt-kafka-lab"))
-RESOLVE_TIMEOUT_S = 400
+from yakt.dev.releases import Release, find_release
+from yakt.errors import ConfigError
+
 TOOL_TIMEOUT_S = 60
 
 
 @attrs.frozen
 class KafkaTools:
-    """One release's tools. `jars`: the directory with all of them."""
+    """One release's tools."""
 
-    version: str
-    jars: Path
+    release: Release
+
+    @property
+    def version(self) -> str:
+        """As in `3.9.1`."""
+        return self.release.version
+
+    @property
+    def jars(self) -> Path:
+        """The directory with all of them."""
+        return self.release.jars
 
     def run(self, main: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a main class to its end; output as text, errors apart."""
-        command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{self.jars}/*", main]
         return subprocess.run(
-            [*command, *map(str, arguments)],
+            self.release.command(main, *map(str, arguments)),
             capture_output=True, text=True, check=False, timeout=TOOL_TIMEOUT_S, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def dump_log(self, *files: Path) -> str:
         """`kafka-dump-log --cluster-metadata-decoder` of these files, deep: every record and its validity."""
-        main = (
-            "kafka.tools.DumpLogSegments" if self.version.startswith("3.") else "org.apache.kafka.tools.DumpLogSegments"
-        )
+        main = self.release.main_of("dump-log")
         done = self.run(main, "--cluster-metadata-decoder", "--files", ",".join(map(str, files)))
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -51,26 +54,7 @@ class KafkaTools:
 
 def find_tools(version: str) -> KafkaTools | str:
     """The tools of a release, fetched on first use; or, as text, why this machine has none."""
-    for program in ("java", "mvn"):
-        if shutil.which(program) is None:
-            return f"{program} is not installed"
-    jars = CACHE / version
-    complete = jars / ".complete"
-    if complete.exists():
-        return KafkaTools(version, jars)
-    jars.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{version}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not complete.exists():
-            command = [
-                "mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies",
-                f"-Dkafka.version={version}", f"-DoutputDirectory={jars}",
-            ]  # fmt: skip
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RESOLVE_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                return f"Maven did not fetch Kafka {version} within {RESOLVE_TIMEOUT_S} s"
-            if done.returncode != 0:
-                return f"Maven could not fetch Kafka {version}: {(done.stdout or done.stderr).strip()[:300]}"
-            complete.touch()
-    return KafkaTools(version, jars)
+    try:
+        return KafkaTools(find_release(version, lambda line: None))
+    except ConfigError as exc:
+        return "; ".join(exc.problems)

@@ -17,8 +17,11 @@ from yakt.ids import NodeId
 CONF = Path(__file__).resolve().parents[2] / "conf"
 """Beside the package in a checkout; an installed yakt has none, and goes by the defaults."""
 BASE_PORT = 7100
-"""Node n: base + n for peers, base + 100 + n for lines, + 200 for HTTP, + 300 for Kafka."""
-_SPAN = 400
+"""Node n: base + n for peers, base + 100 + n for lines, + 200 for HTTP, + 300 for Kafka; broker n: base + 400 + n."""
+FIRST_BROKER = 11
+"""No broker may have a node's id."""
+_BROKERS = 400
+_SPAN = 500
 _CLUSTER_ID = "eWFrdC1kZW1vLWNsdXN0ZQ"
 _HOST = "127.0.0.1"
 _OFFSETS = {"peer": 0, "line": 100, "http": 200, "kafka": 300}
@@ -44,14 +47,31 @@ def dev_configs(directory: Path, *, nodes: int, base_port: int | None) -> tuple[
     )
 
 
-def check_ports(configs: Sequence[Config]) -> None:
+def for_brokers(configs: Sequence[Config], brokers: int) -> tuple[tuple[Config, ...], dict[int, int]]:
+    """The same nodes, as a cluster of so many brokers wants them; and the brokers' ports by id.
+
+    A topic then has three replicas, or as many as there are brokers, where nobody says how many.
+    """
+    base_port = configs[0].peer.listen.port - configs[0].node.id
+    made = []
+    for config in configs:
+        address = Address(_HOST, base_port + _OFFSETS["kafka"] + config.node.id)
+        controller = attrs.evolve(config.controller, default_replication=min(3, brokers))
+        made.append(attrs.evolve(config, kafka=config.kafka or Listener(address, address), controller=controller))
+    ids = range(FIRST_BROKER, FIRST_BROKER + brokers)
+    return tuple(made), {broker_id: base_port + _BROKERS + broker_id for broker_id in ids}
+
+
+def check_ports(configs: Sequence[Config], broker_ports: Mapping[int, int] | None = None) -> None:
     """Raise ConfigError that names the first port somebody else listens on, and what to do."""
-    for config, name, address in _ports(configs):
+    wanted = [(f"{name} of node {config.node.id}", address) for config, name, address in _ports(configs)]
+    wanted += [(f"broker {broker_id}", Address(_HOST, port)) for broker_id, port in (broker_ports or {}).items()]
+    for name, address in wanted:
         reason = _why_taken(address)
         if reason is not None:
             raise ConfigError(
                 [
-                    f"yakt dev: port {address.port} ({name} of node {config.node.id}) cannot be had: {reason}; "
+                    f"yakt dev: port {address.port} ({name}) cannot be had: {reason}; "
                     f"is another yakt dev running? Other ports: yakt dev --base-port {BASE_PORT + 1000}"
                 ]
             )

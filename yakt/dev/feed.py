@@ -6,8 +6,9 @@ import attrs
 import trio
 
 from yakt.dev.ask import DISCONNECTED, Conversation
-from yakt.dev.cluster import Cluster, Node, Tell
+from yakt.dev.cluster import Cluster, Node
 from yakt.dev.elections import Elections, Standing
+from yakt.dev.processes import Tell
 from yakt.ids import Epoch, Instant, NodeId
 from yakt.line.replies import ReplyLine, parse_reply_line
 

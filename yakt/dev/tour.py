@@ -6,7 +6,8 @@ import attrs
 import trio
 
 from yakt.dev.ask import DISCONNECTED, Conversation
-from yakt.dev.cluster import Cluster, Node, Tell
+from yakt.dev.cluster import Cluster, Node
+from yakt.dev.processes import Tell
 from yakt.errors import YaktError
 from yakt.line.replies import ReplyLine, parse_reply_line
 

@@ -7,11 +7,12 @@ import attrs
 from yakt.errors import YaktError
 
 HELP = """\
-kill N      kill -9 node N: it has no time for last words
+kill N      kill -9 node or broker N: it has no time for last words
+stop N      end it in order (SIGTERM): a broker first hands over what it leads
 start N     start it again, or let it go on if it is paused
-pause N     stop node N in its tracks (SIGSTOP), its connections open; resume N lets it go on
+pause N     stop it in its tracks (SIGSTOP), its connections open; resume N lets it go on
 leader N    hand the leadership to node N
-status      what each node says of itself
+status      what each node says of itself, and which brokers run
 help        this
 quit        stop everything (Ctrl-C too)
 Any other line goes to the cluster as a line of its protocol, for instance
@@ -23,11 +24,11 @@ Any other line goes to the cluster as a line of its protocol, for instance
 
 
 @attrs.frozen
-class OnNode:
-    """Do something to one node."""
+class OnProcess:
+    """Do something to one node, or, but for `leader`, one broker."""
 
-    verb: Literal["kill", "start", "pause", "resume", "leader"]
-    node_id: int
+    verb: Literal["kill", "stop", "start", "pause", "resume", "leader"]
+    id: int
 
 
 @attrs.frozen
@@ -44,7 +45,7 @@ class ForCluster:
     line: str
 
 
-Typed: TypeAlias = OnNode | Ours | ForCluster | None
+Typed: TypeAlias = OnProcess | Ours | ForCluster | None
 
 
 class TypedError(YaktError):
@@ -57,10 +58,10 @@ def read_typed(text: str) -> Typed:
     match [word.lower() for word in words]:
         case []:
             return None
-        case [("kill" | "start" | "pause" | "resume" | "leader") as verb, *rest]:
+        case [("kill" | "stop" | "start" | "pause" | "resume" | "leader") as verb, *rest]:
             if len(rest) != 1 or not rest[0].isascii() or not rest[0].isdigit() or len(rest[0]) > 9:
-                raise TypedError(f"{verb} which node? For instance: {verb} 2")
-            return OnNode(verb, int(rest[0]))
+                raise TypedError(f"{verb} which one? For instance: {verb} 2")
+            return OnProcess(verb, int(rest[0]))
         case [("status" | "help" | "quit") as verb]:
             return Ours(verb)
         case ["exit"]:
