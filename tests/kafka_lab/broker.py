@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import attrs
 import trio
 
 from tests.kafka_lab.lab import KafkaTools
+from yakt.dev import leash
 
 HEAP = "256m"
 STOP_S = 30.0
@@ -46,6 +48,9 @@ class Broker:
     cluster_id: str
     directory: Path
     tools: KafkaTools
+    heap: str = HEAP
+    settings: Mapping[str, object] = attrs.Factory(dict)
+    """Properties that differ from those above."""
 
     @property
     def address(self) -> str:
@@ -60,26 +65,30 @@ class Broker:
         if not identity.exists():
             identity.write_text(f"version=1\ncluster.id={self.cluster_id}\nnode.id={self.id}\n")
         properties = self.directory / f"broker{self.id}.properties"
-        properties.write_text(PROPERTIES.format(id=self.id, port=self.port, voters=",".join(self.voters), data=data))
+        text = PROPERTIES.format(id=self.id, port=self.port, voters=",".join(self.voters), data=data)
+        properties.write_text(text + "".join(f"{key}={value}\n" for key, value in self.settings.items()))
         return properties
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Its process, which ends with ours at the latest; from the main thread. What it says goes to its log file."""
+        command = self.tools.release.command("kafka.Kafka", str(self.prepare()), heap=self.heap, level="INFO")
+        leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *command]
+        with (self.directory / f"broker{self.id}.log").open("ab") as log:
+            return subprocess.Popen(leashed, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["subprocess.Popen[bytes]"]:
         """Its process; asked to stop in order at the end, and killed if it does not."""
-        command = self.tools.release.command("kafka.Kafka", str(self.prepare()), heap=HEAP, level="INFO")
-        with (self.directory / f"broker{self.id}.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for by its handle
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-            try:
-                yield process
-                process.terminate()
-                with trio.move_on_after(STOP_S):
-                    await wait_ended(process)
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+        process = self.start()
+        try:
+            yield process
+            process.terminate()
+            with trio.move_on_after(STOP_S):
+                await wait_ended(process)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
     async def tool(self, main: str, *arguments: str) -> str:
         """What one of Kafka's tools printed; it must succeed."""
