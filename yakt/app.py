@@ -30,6 +30,7 @@ from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.node.asks import Here, NodeInfo
 from yakt.node.driver import Driver
+from yakt.node.explain import Explainer
 from yakt.node.figures import NodeFigures
 from yakt.node.flusher import Flusher
 from yakt.node.history import History
@@ -112,6 +113,14 @@ class World:
         assert self.links is not None
         addresses = self.links.addresses(node)
         return None if addresses is None or addresses.kafka is None else Address.parse(addresses.kafka)
+
+    def link_trouble(self, node: NodeId) -> str | None:
+        """Why there is no connection of ours to a node; None while there is one."""
+        assert self.links is not None
+        for link in self.links.statistics():
+            if link.peer == node and not link.dialled:
+                return link.trouble or "not tried yet"
+        return None
 
     def peer_address(self, node: NodeId) -> str | None:
         return self.addresses.get(node)
@@ -315,6 +324,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
             history=History(store, loader, world.load_image),
             snapshots=Snapshots(store, driver, config.log, chance=chance),
             leadership=leadership,
+            explainer=Explainer(driver=driver, store=store, settings=settings, link_trouble=world.link_trouble),
         )
         service = NodeService(here, nursery, world.visits)
         desk = PeerDesk(driver, service)

@@ -95,6 +95,7 @@ def make_controller(cluster: Cluster, node: Node, nursery: trio.Nursery) -> Cont
         history=History(node.store, driver.loader, node.load_image),
         snapshots=Snapshots(node.store, driver, SETTINGS),
         leadership=Leadership(driver),
+        explainer=node.explainer,
     )
     service = NodeService(here, nursery, node.visits)
     timer = Timer(driver)

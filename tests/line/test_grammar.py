@@ -16,7 +16,7 @@ from yakt.line.words import LINE_SIZE_MAX
 from yakt.metadata import commands as c
 from yakt.metadata import questions as q
 from yakt.metadata.asked import DEFAULT_OPTIONS, Asked, Options, Origin
-from yakt.metadata.entities import Entity
+from yakt.metadata.entities import Entity, TopicPartition
 
 ORIGIN = Origin("me", "127.0.0.1:5")
 
@@ -41,6 +41,14 @@ def refused(line: str) -> str:
         ("status", q.ShowStatus()),
         ("HEALTH", q.ShowHealth()),
         ("QUORUM SHOW", q.ShowQuorum()),
+        ("EXPLAIN write", q.Explain(None)),
+        ("EXPLAIN broker/07", q.Explain(Entity("broker", "7"))),
+        ("EXPLAIN orders:3", q.Explain(TopicPartition("orders", 3))),
+        ("PARTITION LEADER orders:3 to=2 unclean=true", c.ElectLeader("orders", 3, True, 2)),
+        (
+            "PARTITION ISR orders:3 broker=1 epoch=5 leader-epoch=0 isr=[1,2]",
+            c.AlterIsr("orders", 3, 1, 5, 0, (1, 2)),
+        ),
         ("QUORUM TRANSFER to=2", q.TransferLeadership(2)),
         ("QUORUM TRANSFER", q.TransferLeadership()),
         ("BROKER REGISTER 1 host=b1.local port=9092 rack=r1", c.RegisterBroker(1, "b1.local", 9092, "r1")),
@@ -144,7 +152,7 @@ def test_what_waits_by_intent_has_that_time_on_top() -> None:
         ("CREATE TOPIC x", 'ERR UNKNOWN_COMMAND command=CREATE did-you-mean="TOPIC CREATE" '),
         ("PIGN", "ERR UNKNOWN_COMMAND command=PIGN did-you-mean=PING "),
         ("@t TOPIC", "@t ERR UNKNOWN_COMMAND command=TOPIC msg=\"TOPIC what? TOPIC CREATE, "),
-        ("EXPLAIN write", "ERR UNKNOWN_COMMAND command=EXPLAIN "),
+        ("GOSSIP write", "ERR UNKNOWN_COMMAND command=GOSSIP "),
         ("QUORUM ADD id=1", 'ERR UNKNOWN_COMMAND command="QUORUM ADD" '),
         ('"" x', 'ERR UNKNOWN_COMMAND command="" '),
         ("a=b", 'ERR UNKNOWN_COMMAND command="" '),

@@ -338,3 +338,118 @@ def test_an_observed_log_does_not_stand_still() -> None:
         cluster.active.note_observer(Instant(cluster.now))
         cluster.wait(0.25)
     assert 9 <= cluster.image.end_offset - end <= 11  # one each half second, and one at once
+
+
+# --- PARTITION LEADER and PARTITION ISR: the same decisions, by hand --------------------------------------------------
+
+
+def alter_by_hand(cluster: Cluster, *isr: int, **other: Any) -> c.AlterIsr:
+    row = partition(cluster)
+    broker = cluster.image.brokers.get(row.leader)
+    assert broker is not None
+    fields: dict[str, Any] = {
+        "topic": "t",
+        "partition": 0,
+        "broker": broker.id,
+        "epoch": broker.epoch,
+        "leader_epoch": row.leader_epoch,
+        "isr": isr,
+    }
+    return c.AlterIsr(**fields | other)
+
+
+def test_an_isr_by_hand_is_what_a_leader_asks_for() -> None:
+    cluster = Cluster()
+    three(cluster)
+    assert cluster.do(alter_by_hand(cluster, 1, 3)) == {"offset": cluster.image.end_offset - 1, "partition_epoch": 1}
+    assert partition(cluster).isr == (1, 3)
+    end = cluster.image.end_offset
+    assert cluster.do(alter_by_hand(cluster, 1, 3, partition_epoch=1)) == {"offset": end - 1, "partition_epoch": 1}
+    assert cluster.image.end_offset == end
+
+
+@pytest.mark.parametrize(
+    ("isr", "other", "code", "number", "retry"),
+    [
+        ((1,), {"topic": "u"}, "UNKNOWN_TOPIC", 3, False),
+        ((1,), {"partition": 7}, "UNKNOWN_TOPIC_OR_PARTITION", 3, False),
+        ((1,), {"epoch": 1}, "STALE_BROKER_EPOCH", 77, False),
+        ((1,), {"broker": 9}, "STALE_BROKER_EPOCH", 77, False),
+        ((1,), {"leader_epoch": 1}, "NOT_CONTROLLER", 41, True),
+        ((1,), {"partition_epoch": 2}, "NOT_CONTROLLER", 41, True),
+        ((1,), {"partition_epoch": 0}, "INVALID_UPDATE_VERSION", 95, False),
+        ((), {}, "INVALID_REQUEST", 42, False),
+        ((1, 1), {}, "INVALID_REQUEST", 42, False),
+        ((1, 4), {}, "INVALID_REQUEST", 42, False),
+        ((2, 3), {}, "INVALID_REQUEST", 42, False),
+    ],
+)
+def test_an_isr_by_hand_is_refused_as_a_brokers_is(
+    isr: tuple[int, ...], other: dict[str, Any], code: str, number: int, retry: bool
+) -> None:
+    cluster = Cluster()
+    three(cluster)
+    cluster.do(alter_by_hand(cluster, 1, 2))
+    with pytest.raises(RefusedError) as refused:
+        cluster.do(alter_by_hand(cluster, *isr, **other))
+    assert (refused.value.code, refused.value.kafka, refused.value.retry) == (code, number, retry)
+
+
+def test_an_old_leader_epoch_another_leader_and_a_fenced_member_are_refused() -> None:
+    cluster = Cluster()
+    three(cluster)
+    cluster.do(c.FenceBroker(1))
+    assert partition(cluster).leader_epoch == 1
+    with pytest.raises(RefusedError) as refused:
+        cluster.do(alter_by_hand(cluster, 2, leader_epoch=0))
+    assert (refused.value.code, refused.value.kafka) == ("FENCED_LEADER_EPOCH", 74)
+    three_ = cluster.image.brokers.get(3)
+    assert three_ is not None
+    with pytest.raises(RefusedError, match="broker 2 leads t:0"):
+        cluster.do(alter_by_hand(cluster, 2, broker=3, epoch=three_.epoch))
+    with pytest.raises(RefusedError) as refused:
+        cluster.do(alter_by_hand(cluster, 1, 2))
+    assert (refused.value.code, refused.value.kafka) == ("INELIGIBLE_REPLICA", 107)
+    assert refused.value.hint == "EXPLAIN broker/1"
+
+
+def test_an_isr_by_hand_that_ends_a_reassignment_is_ok_and_names_the_new_leader() -> None:
+    cluster = Cluster()
+    three(cluster)
+    cluster.broker(4, session_ms=FOREVER_MS)
+    cluster.do(c.ReassignPartition("t", 0, (4,)))
+    answer = cluster.do(alter_by_hand(cluster, 1, 2, 3, 4))
+    assert answer["leader"] == 4
+    assert (partition(cluster).leader, partition(cluster).replicas) == (4, (4,))
+
+
+def test_a_leader_named_by_hand() -> None:
+    cluster = Cluster()
+    three(cluster)
+    assert cluster.do(c.ElectLeader("t", 0, to=2))["leader"] == 2
+    row = partition(cluster)
+    assert (row.leader, row.isr, row.leader_epoch, row.recovery) == (2, (1, 2, 3), 1, 0)
+    with pytest.raises(RefusedError) as refused:
+        cluster.do(c.ElectLeader("t", 0, to=2))
+    assert (refused.value.code, refused.value.kafka) == ("ELECTION_NOT_NEEDED", 84)
+    cluster.do(alter_by_hand(cluster, 2, 3))
+    with pytest.raises(RefusedError, match="not in sync") as refused:
+        cluster.do(c.ElectLeader("t", 0, to=1))
+    assert (refused.value.code, refused.value.kafka) == ("ELIGIBLE_LEADERS_NOT_AVAILABLE", 83)
+    assert refused.value.hint == "PARTITION LEADER t:0 to=1 unclean=true"
+    assert cluster.do(c.ElectLeader("t", 0, to=1, unclean=True))["leader"] == 1
+    row = partition(cluster)
+    assert (row.isr, row.recovery) == ((1,), 1)
+
+
+@pytest.mark.parametrize("unclean", [False, True])
+def test_who_is_fenced_or_no_replica_is_not_made_the_leader(unclean: bool) -> None:
+    cluster = Cluster()
+    three(cluster)
+    cluster.broker(4, session_ms=FOREVER_MS)
+    cluster.do(c.FenceBroker(2))
+    for broker_id, why in ((4, "is no replica"), (2, "is FENCED"), (9, "is no replica")):
+        with pytest.raises(RefusedError, match=why) as refused:
+            cluster.do(c.ElectLeader("t", 0, unclean=unclean, to=broker_id))
+        assert (refused.value.code, refused.value.kafka) == ("ELIGIBLE_LEADERS_NOT_AVAILABLE", 83)
+    assert partition(cluster).leader == 1

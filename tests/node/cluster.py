@@ -19,6 +19,7 @@ from yakt.metadata.asked import Asked
 from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.image import MetadataImage
 from yakt.node.driver import Driver
+from yakt.node.explain import Explainer
 from yakt.node.loader import Loader
 from yakt.node.runs import Reads, Writes
 from yakt.node.snapshots import load_image
@@ -75,7 +76,7 @@ class Node:
             seal_control=lambda records: seal_control(records, self.wall_ms()),
             cluster_id=CLUSTER_ID,
         )
-        settings = ControllerSettings(node_id=self.id, cluster_id=CLUSTER_ID)
+        settings = self.settings
 
         def make_active(image: MetadataImage, epoch: Epoch, end: Offset, now: Instant, now_ms: int) -> ActiveController:
             return ActiveController(
@@ -89,6 +90,16 @@ class Node:
         for other in self.cluster.up():
             if other is not self:
                 self.cluster.link(self, other)
+
+    @property
+    def settings(self) -> ControllerSettings:
+        return ControllerSettings(node_id=self.id, cluster_id=CLUSTER_ID)
+
+    @property
+    def explainer(self) -> Explainer:
+        return Explainer(
+            driver=self.driver, store=self.store, settings=self.settings, link_trouble=self.cluster.troubles.get
+        )
 
     # Surroundings
 
@@ -206,6 +217,8 @@ class Cluster:
     mail: deque[tuple[NodeId, NodeId, Callable[[Driver], None]]] = attrs.Factory(deque)
     cut: set[tuple[int, int]] = attrs.Factory(set)
     nodes: dict[NodeId, Node] = attrs.Factory(dict)
+    troubles: dict[NodeId, str] = attrs.Factory(dict)
+    """Why a node cannot be reached, as the others' links would tell."""
 
     def __attrs_post_init__(self) -> None:
         if self.trio_clock:

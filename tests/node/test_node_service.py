@@ -75,6 +75,7 @@ def make_client(cluster: Cluster, node: Node, nursery: trio.Nursery) -> Client:
         history=History(node.store, driver.loader, node.load_image),
         snapshots=Snapshots(node.store, driver, SETTINGS, in_thread=at_once),
         leadership=Leadership(driver),
+        explainer=node.explainer,
     )
     service = NodeService(here, nursery)
     timer = Timer(driver)

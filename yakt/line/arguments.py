@@ -7,7 +7,7 @@ import attrs
 
 from yakt.ids import parse_uuid
 from yakt.metadata.answers import Value
-from yakt.metadata.entities import Entity
+from yakt.metadata.entities import Entity, TopicPartition
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -150,6 +150,25 @@ class EntityName:
 
 
 @attrs.frozen
+class Subject:
+    """What EXPLAIN is asked of: a partition, a broker, or writes."""
+
+    form: str = "topic:partition|broker/id|write"
+    choices: tuple[str, ...] = ("write", "broker/")
+
+    def read(self, value: Value) -> Entity | TopicPartition | None:
+        """None: writes. Raises ValueError."""
+        if isinstance(value, str):
+            if value.lower() == "write":
+                return None
+            if value.startswith("broker/") and _BROKER_ID.fullmatch(value[7:]) and int(value[7:]) <= INT32_MAX:
+                return Entity("broker", str(int(value[7:])))
+            if ":" in value:
+                return PartitionName().read(value)
+        raise ValueError("is a partition, orders:0, a broker, broker/1, or the word write")
+
+
+@attrs.frozen
 class Assignment:
     """Replicas by partition, `[[1,2],[2,1]]`."""
 
@@ -190,9 +209,9 @@ class PartitionName:
     form: str = "topic:partition"
     choices: tuple[str, ...] = ()
 
-    def read(self, value: Value) -> tuple[str, int]:
-        """Topic and number. Raises ValueError."""
+    def read(self, value: Value) -> TopicPartition:
+        """Raises ValueError."""
         topic, colon, number = value.rpartition(":") if isinstance(value, str) else ("", "", "")
         if not colon or not topic or not _BROKER_ID.fullmatch(number) or int(number) > INT32_MAX:
             raise ValueError("is a topic and a partition's number, orders:0")
-        return topic, int(number)
+        return TopicPartition(topic, int(number))

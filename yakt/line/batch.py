@@ -12,7 +12,7 @@ from yakt.line.replies import Form, format_end, format_reply, format_row
 from yakt.metadata.answers import Answer, Result
 from yakt.metadata.asked import DEFAULT_OPTIONS, Asked
 from yakt.metadata.commands import SetConfigs
-from yakt.metadata.questions import FetchChanges, GetConfigs, ListSnapshots, NodeAsk, ShowStatus
+from yakt.metadata.questions import Explain, FetchChanges, GetConfigs, ListSnapshots, NodeAsk, ShowStatus
 
 ROWS_MAX = 20_000
 """Rows that the asks of one batch may ask for together: what a client can make the service hold for it at once."""
@@ -24,7 +24,7 @@ PIECE_SIZE = 64 * 1024
 Owner = TypeVar("Owner")
 """Whose requests they are: a connection, known to its own module alone."""
 
-_AT_ONCE: frozenset[type] = frozenset({ShowStatus, ListSnapshots})
+_AT_ONCE: frozenset[type] = frozenset({Explain, ListSnapshots, ShowStatus})
 _SLOW_ASKS: frozenset[type] = frozenset(NodeAsk.__args__) - _AT_ONCE
 
 Reply: TypeAlias = "Result | str"

@@ -1,6 +1,6 @@
 """Every command of this release, once: HELP, completion, the parser and the command line know no other list."""
 
-from yakt.line.arguments import Boolean, Choice, Integer, Text
+from yakt.line.arguments import Boolean, Choice, Integer, Subject, Text
 from yakt.line.asks import Hello, Help, Ping, Quit, Unwatch, Watch, ZooKeeperWord
 from yakt.line.nouns.brokers import BROKERS
 from yakt.line.nouns.configs import CONFIGS
@@ -13,6 +13,7 @@ from yakt.line.registry import Argument, CommandSpec, Example, Option, Registry
 from yakt.line.shared import LIMIT
 from yakt.metadata.questions import (
     CreateSnapshot,
+    Explain,
     FetchChanges,
     ListSnapshots,
     ReadLog,
@@ -93,6 +94,25 @@ _NODE = (
         text="Would a write sent here now commit? Asked of the leader and a majority, never guessed.",
         make=ShowHealth,
         reply=("ready", "reasons"),
+    ),
+    CommandSpec(
+        name="EXPLAIN",
+        kind="node",
+        text="Why a partition or broker is as it is, or whether a write would commit; and what to type next.",
+        make=lambda subject: Explain(subject),
+        arguments=(
+            Argument(
+                name="subject", type=Subject(), text="a partition, orders:0; a broker, broker/1; or the word write"
+            ),
+        ),
+        rows=("text",),
+        reply=("offset",),
+        notes=("From what the node asked knows at this moment, with or without a leader; it waits for nobody.",),
+        examples=(
+            Example(line="EXPLAIN orders:0", text="why has it no leader, who may lead, what brings it back?"),
+            Example(line="EXPLAIN broker/3", text="why is it fenced, and since when?"),
+            Example(line="EXPLAIN write", text="would a write sent here commit now?"),
+        ),
     ),
     CommandSpec(
         name="QUORUM SHOW",

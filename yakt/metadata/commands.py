@@ -137,11 +137,15 @@ class CancelReassignment(msgspec.Struct, frozen=True, gc=False):
 
 
 class ElectLeader(msgspec.Struct, frozen=True, gc=False):
-    """The first replica shall lead (KIP-460); `unclean`: any that is there, where none in sync is."""
+    """PARTITION LEADER: the first replica shall lead (KIP-460); `unclean`: any that is there, where none in sync is.
+
+    `to` names who shall lead instead: in sync, or with `unclean` not.
+    """
 
     topic: str
     partition: int
     unclean: bool = False
+    to: int | None = None
 
 
 class AssignDirectories(msgspec.Struct, frozen=True, gc=False):
@@ -164,6 +168,18 @@ class IsrChange(msgspec.Struct, frozen=True, gc=False):
     partition_epoch: int
     isr: tuple[tuple[int, int], ...]
     recovery: int = 0
+
+
+class AlterIsr(msgspec.Struct, frozen=True, gc=False):
+    """PARTITION ISR: AlterPartition of one partition, by its topic's name. `partition_epoch` None: whatever it is."""
+
+    topic: str
+    partition: int
+    broker: int
+    epoch: int
+    leader_epoch: int
+    isr: tuple[int, ...]
+    partition_epoch: int | None = None
 
 
 class AlterPartitions(msgspec.Struct, frozen=True, gc=False):
@@ -243,6 +259,7 @@ Command: TypeAlias = (
     | ReassignPartition
     | CancelReassignment
     | ElectLeader
+    | AlterIsr
     | AlterPartitions
     | AssignDirectories
     | AlterConfigs

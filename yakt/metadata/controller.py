@@ -32,6 +32,7 @@ DECIDE: dict[type, Decide] = {
     c.ReassignPartition: assignment_control.reassign,
     c.CancelReassignment: assignment_control.cancel,
     c.ElectLeader: partition_control.elect,
+    c.AlterIsr: partition_control.alter_isr,
     c.AlterPartitions: partition_control.alter,
     c.AssignDirectories: partition_control.assign_directories,
     c.AlterConfigs: config_alteration.alter,
@@ -69,6 +70,7 @@ def check_unchanged(state: State, command: c.Command, if_offset: int) -> None:
             | c.ReassignPartition(topic=name)
             | c.CancelReassignment(topic=name)
             | c.ElectLeader(topic=name)
+            | c.AlterIsr(topic=name)
         ):
             what = f"topic/{name}"
             changed = state.topic_changed_offset(name)

@@ -1,4 +1,4 @@
-"""What configs belong to, and what a history is told of: entities by their kind and name."""
+"""What configs belong to, and what is explained or has a history: things by the names that commands give them."""
 
 import msgspec
 
@@ -8,3 +8,13 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
 
     kind: str
     name: str
+
+
+class TopicPartition(msgspec.Struct, frozen=True, gc=False):
+    """One partition, by its topic's name."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}"

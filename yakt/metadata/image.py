@@ -40,6 +40,8 @@ class MetadataImage(State):
         self.end_offset = 0
         self.epoch = 0
         """Of the last record; 0 before the first."""
+        self.exact_from = 0
+        """When a row changed is known from here on; what came out of a snapshot counts as changed at its end."""
         self.timestamp_ms = 0
         self._changed: list[Change] = []
         """What the batch being applied has changed in watched tables."""

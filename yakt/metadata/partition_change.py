@@ -41,6 +41,8 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     adding: tuple[int, ...] | None = None
     directories: dict[int, Uuid] | None = None
     recovery: int | None = None
+    leader: int | None = None
+    """Who shall lead, if it may."""
 
 
 def is_unclean_allowed(state: State, settings: ControllerSettings, topic: str) -> bool:
@@ -97,7 +99,7 @@ def build(
             return False
         return is_online(broker, directories[replicas.index(broker_id)])
 
-    leader, is_unclean = _elect(row.leader, replicas, isr, election, is_acceptable)
+    leader, is_unclean = _elect(target.leader, row.leader, replicas, isr, election, is_acceptable)
     recovery = row.recovery if target.recovery is None else target.recovery
     if is_unclean:
         isr, recovery = (leader,), RECOVERING
@@ -158,6 +160,7 @@ def _directories(
 
 
 def _elect(
+    wanted: int | None,
     leader: int,
     replicas: tuple[int, ...],
     isr: tuple[int, ...],
@@ -169,6 +172,8 @@ def _elect(
     def is_valid(broker_id: int) -> bool:
         return broker_id in isr and is_acceptable(broker_id)
 
+    if wanted is not None and is_acceptable(wanted) and (wanted in isr or election is Election.UNCLEAN):
+        return wanted, wanted not in isr
     if election is Election.PREFERRED and replicas and is_valid(replicas[0]):
         return replicas[0], False
     if leader != NO_LEADER and is_valid(leader):

@@ -5,21 +5,18 @@ from yakt.metadata import refusals
 from yakt.metadata.answers import Pairs
 from yakt.metadata.assignment_control import find as find_partition
 from yakt.metadata.broker_control import find
-from yakt.metadata.commands import AlterPartitions, AssignDirectories, ElectLeader, IsrChange
+from yakt.metadata.commands import AlterIsr, AlterPartitions, AssignDirectories, ElectLeader, IsrChange
 from yakt.metadata.decision import Decision, Stamp
 from yakt.metadata.partition_change import Election, Target, build, is_online, is_unclean_allowed
 from yakt.metadata.records import NO_LEADER, NO_LEADER_CHANGE, PartitionChangeRecord, Record
 from yakt.metadata.rows import RECOVERED, RECOVERING, PartitionRow
 from yakt.metadata.state import State
 
+UNKNOWN_SERVER_ERROR = -1
 UNKNOWN_TOPIC_OR_PARTITION = 3
 NOT_LEADER_OR_FOLLOWER = 6
-NOT_CONTROLLER = 41
 INVALID_REQUEST = 42
-FENCED_LEADER_EPOCH = 74
-INVALID_UPDATE_VERSION = 95
 UNKNOWN_TOPIC_ID = 100
-INELIGIBLE_REPLICA = 107
 NEW_LEADER_ELECTED = 108
 
 
@@ -41,6 +38,24 @@ def alter(state: State, command: AlterPartitions, stamp: Stamp) -> Decision:
     return Decision(records, {"partitions": answers}, may_split=True)
 
 
+def alter_isr(state: State, command: AlterIsr, stamp: Stamp) -> Decision:
+    """PARTITION ISR: what a leader may ask for by AlterPartition, of one partition and by hand."""
+    _check_epoch(state, command.broker, command.epoch)
+    row = find_partition(state, command.topic, command.partition)
+    change = IsrChange(
+        row.topic_id,
+        row.partition,
+        command.leader_epoch,
+        row.partition_epoch if command.partition_epoch is None else command.partition_epoch,
+        tuple((member, -1) for member in command.isr),
+    )
+    record = _altered(state, command.broker, row, change, stamp)
+    pairs: Pairs = {"partition_epoch": row.partition_epoch + (record is not None)}
+    if record is not None and _moves_leader(record, command.broker):
+        pairs["leader"] = record.leader
+    return Decision([] if record is None else [record], pairs)
+
+
 def _check_epoch(state: State, broker_id: int, epoch: int) -> None:
     """A broker that is not registered has no epoch that is not stale."""
     try:
@@ -54,47 +69,69 @@ def _alter_one(
     state: State, broker_id: int, change: IsrChange, stamp: Stamp
 ) -> tuple[int, PartitionChangeRecord | None, PartitionRow | None]:
     """Kafka's error, the record, and the partition as it is."""
-    topic = state.topic_by_id(change.topic_id)
-    if topic is None:
+    if state.topic_by_id(change.topic_id) is None:
         return UNKNOWN_TOPIC_ID, None, None
     row = state.partitions.get((change.topic_id, change.partition))
     if row is None:
         return UNKNOWN_TOPIC_OR_PARTITION, None, None
-    error = _error_of(state, broker_id, row, change)
-    if error:
-        return error, None, row
-    isr = tuple(member for member, _ in change.isr)
-    election = Election.UNCLEAN if is_unclean_allowed(state, stamp.settings, topic.name) else Election.ONLINE
-    record = build(state, row, Target(isr=isr, recovery=change.recovery), election)
-    if record is not None and record.leader not in (NO_LEADER_CHANGE, broker_id):
-        return NEW_LEADER_ELECTED, record, row  # a reassignment has ended: it stands, but this broker leads no more
+    try:
+        record = _altered(state, broker_id, row, change, stamp)
+    except RefusedError as refusal:
+        return refusal.kafka or UNKNOWN_SERVER_ERROR, None, row
+    if record is not None and _moves_leader(record, broker_id):
+        return NEW_LEADER_ELECTED, record, row
     return 0, record, row
 
 
-def _error_of(state: State, broker_id: int, row: PartitionRow, change: IsrChange) -> int:
-    """The first thing wrong, in Kafka's order; 0 for nothing."""
+def _moves_leader(record: PartitionChangeRecord, broker_id: int) -> bool:
+    """Whether a reassignment has ended with it: it stands, but the broker that asked leads no more."""
+    return record.leader not in (NO_LEADER_CHANGE, broker_id)
+
+
+def _altered(
+    state: State, broker_id: int, row: PartitionRow, change: IsrChange, stamp: Stamp
+) -> PartitionChangeRecord | None:
+    """What the leader's wish comes to; None: it is so already. Raises RefusedError."""
+    _check_wish(state, broker_id, row, change)
+    isr = tuple(member for member, _ in change.isr)
+    election = Election.UNCLEAN if is_unclean_allowed(state, stamp.settings, row.topic) else Election.ONLINE
+    return build(state, row, Target(isr=isr, recovery=change.recovery), election)
+
+
+def _check_wish(state: State, broker_id: int, row: PartitionRow, change: IsrChange) -> None:
+    """Raises RefusedError: the first thing wrong, in Kafka's order."""
+    name = f"{row.topic}:{row.partition}"
     if change.leader_epoch > row.leader_epoch or change.partition_epoch > row.partition_epoch:
-        return NOT_CONTROLLER  # it knows more than we do: somebody else decides
+        raise refusals.not_controller(
+            f"{name} is at leader epoch {row.leader_epoch} and partition epoch {row.partition_epoch} here: "
+            "who knows of later ones knows a later controller",
+            leader_epoch=row.leader_epoch,
+            partition_epoch=row.partition_epoch,
+        )
     if change.leader_epoch < row.leader_epoch:
-        return FENCED_LEADER_EPOCH
+        raise refusals.fenced_leader_epoch(name, change.leader_epoch, row.leader_epoch)
     if broker_id != row.leader:
-        return INVALID_REQUEST
+        who = "nobody leads" if row.leader == NO_LEADER else f"broker {row.leader} leads"
+        raise refusals.invalid_request(
+            f"{who} {name}: only its leader changes its ISR", key="broker", leader=row.leader
+        )
     if change.partition_epoch < row.partition_epoch:
-        return INVALID_UPDATE_VERSION
+        raise refusals.invalid_update_version(name, change.partition_epoch, row.partition_epoch)
     members = [member for member, _ in change.isr]
     if not members or len(set(members)) != len(members) or not set(members) <= set(row.replicas):
-        return INVALID_REQUEST
+        held = ", ".join(map(str, row.replicas))
+        raise refusals.invalid_request(f"an ISR is some of the replicas {held}, each once", key="isr")
     if row.leader not in members:
-        return INVALID_REQUEST
+        raise refusals.invalid_request(f"an ISR has the leader, broker {row.leader}, in it", key="isr")
     if change.recovery not in (RECOVERED, RECOVERING):
-        return INVALID_REQUEST
+        raise refusals.invalid_request(f"{change.recovery} is no recovery state", key="recovery")
     if change.recovery == RECOVERING and (len(members) > 1 or row.recovery == RECOVERED):
-        return INVALID_REQUEST
+        raise refusals.invalid_request(f"{name} cannot begin to recover, nor recover with two in sync", key="recovery")
     for member, epoch in change.isr:
         broker = state.brokers.get(member)
         if broker is None or not broker.active or epoch not in (-1, broker.epoch):
-            return INELIGIBLE_REPLICA
-    return 0
+            status = "is not registered" if broker is None else f"is {broker.status}, with epoch {broker.epoch}"
+            raise refusals.ineligible_replica(member, status)
 
 
 def _after(row: PartitionRow, record: PartitionChangeRecord | None) -> Pairs:
@@ -116,28 +153,51 @@ def _after(row: PartitionRow, record: PartitionChangeRecord | None) -> Pairs:
 
 
 def elect(state: State, command: ElectLeader, stamp: Stamp) -> Decision:
-    """ElectLeaders of one partition: the preferred leader, or, unclean, whoever is there where nobody leads."""
+    """ElectLeaders of one partition: the preferred leader, or, unclean, whoever is there where nobody leads.
+
+    One that is asked for by its id may take over from another; unclean, from one in sync even.
+    """
     row = find_partition(state, command.topic, command.partition)
     where = {"topic": row.topic, "partition": row.partition}
-    if row.leader != NO_LEADER if command.unclean else row.leader == row.replicas[0]:
+    if command.to is not None:
+        is_needed = row.leader != command.to
+    else:
+        is_needed = row.leader == NO_LEADER if command.unclean else row.leader != row.replicas[0]
+    if not is_needed:
         raise RefusedError(
-            "ELECTION_NOT_NEEDED", "Leader election not needed for topic partition.", kafka=84, details=where
+            "ELECTION_NOT_NEEDED",
+            "Leader election not needed for topic partition.",
+            kafka=84,
+            details={**where, "leader": row.leader},
         )
-    election = Election.UNCLEAN if command.unclean else Election.PREFERRED
-    record = build(state, row, Target(), election)
-    if record is None or record.leader in (NO_LEADER, NO_LEADER_CHANGE):
-        if command.unclean:
-            raise RefusedError(
-                "ELIGIBLE_LEADERS_NOT_AVAILABLE", "no replica is there to lead", kafka=83, retry=True, details=where
-            )
-        raise RefusedError(
-            "PREFERRED_LEADER_NOT_AVAILABLE",
-            "The preferred leader was not available.",
-            kafka=80,
-            retry=True,
-            details=where,
-        )
+    election = Election.UNCLEAN if command.unclean else Election.PREFERRED if command.to is None else Election.ONLINE
+    record = build(state, row, Target(leader=command.to), election)
+    if record is None or record.leader in (NO_LEADER, NO_LEADER_CHANGE) or command.to not in (None, record.leader):
+        raise _nobody_to_elect(state, row, command)
     return Decision([record], {"leader": record.leader})
+
+
+def _nobody_to_elect(state: State, row: PartitionRow, command: ElectLeader) -> RefusedError:
+    name = f"{row.topic}:{row.partition}"
+    details: dict[str, object] = {"topic": row.topic, "partition": row.partition}
+    if command.to is None and not command.unclean:
+        code, kafka, why = "PREFERRED_LEADER_NOT_AVAILABLE", 80, "The preferred leader was not available."
+    else:
+        code, kafka, why = "ELIGIBLE_LEADERS_NOT_AVAILABLE", 83, "no replica is there to lead"
+    hint = f"EXPLAIN {name}"
+    if command.to is not None:
+        details["isr"] = list(row.isr)
+        broker = state.brokers.get(command.to)
+        if command.to not in row.replicas:
+            why = f"broker {command.to} is no replica of {name}"
+        elif broker is None or not broker.active:
+            why = f"broker {command.to} is {'not registered' if broker is None else broker.status}"
+        elif command.to in row.isr or command.unclean:
+            why = f"the directory of {name} on broker {command.to} is not online"
+        else:
+            why = f"broker {command.to} is not in sync: as the leader it would lose what it has not copied"
+            hint = f"PARTITION LEADER {name} to={command.to} unclean=true"
+    return RefusedError(code, why, kafka=kafka, retry=True, hint=hint, details=details)
 
 
 def assign_directories(state: State, command: AssignDirectories, stamp: Stamp) -> Decision:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from yakt.metadata.entities import Entity
+from yakt.metadata.entities import Entity, TopicPartition
 
 # --- queries: answered from an image ---------------------------------------------------------------------------------
 
@@ -115,6 +115,12 @@ class ShowHealth(msgspec.Struct, frozen=True, gc=False):
     """HEALTH: would a write sent here now commit? Confirmed through the leader and a majority, within 1 s."""
 
 
+class Explain(msgspec.Struct, frozen=True, gc=False):
+    """EXPLAIN: why a partition or broker is as it is; of None, whether a write here would commit now."""
+
+    subject: Entity | TopicPartition | None
+
+
 class ShowQuorum(msgspec.Struct, frozen=True, gc=False):
     """QUORUM SHOW: the leader's view of voters and observers."""
 
@@ -170,6 +176,7 @@ class VerifySnapshot(msgspec.Struct, frozen=True, gc=False):
 NodeAsk: TypeAlias = (
     ShowStatus
     | ShowHealth
+    | Explain
     | ShowQuorum
     | TransferLeadership
     | ReadLog

@@ -156,6 +156,40 @@ def unsupported_version(why: str, **details: object) -> RefusedError:
     return RefusedError("UNSUPPORTED_VERSION", why, kafka=35, details=details)
 
 
+def not_controller(why: str, **details: object) -> RefusedError:
+    return RefusedError("NOT_CONTROLLER", why, kafka=41, retry=True, details=details)
+
+
+def fenced_leader_epoch(name: str, sent: int, current: int) -> RefusedError:
+    return RefusedError(
+        "FENCED_LEADER_EPOCH",
+        f"{name} has had another leader since leader epoch {sent}",
+        kafka=74,
+        details={"sent": sent, "current": current},
+    )
+
+
+def invalid_update_version(name: str, sent: int, current: int) -> RefusedError:
+    return RefusedError(
+        "INVALID_UPDATE_VERSION",
+        f"{name} has changed since partition epoch {sent}",
+        kafka=95,
+        hint=f"TOPIC SHOW {name.rpartition(':')[0]}",
+        details={"sent": sent, "current": current},
+    )
+
+
+def ineligible_replica(broker_id: int, status: str) -> RefusedError:
+    return RefusedError(
+        "INELIGIBLE_REPLICA",
+        f"broker {broker_id} {status}: it cannot be in sync",
+        kafka=107,
+        retry=True,
+        hint=f"EXPLAIN broker/{broker_id}",
+        details={"broker": broker_id},
+    )
+
+
 def unknown_producer(producer_id: int, end_offset: int) -> RefusedError:
     return RefusedError(
         "UNKNOWN_PRODUCER_ID",

@@ -129,6 +129,7 @@ class SnapshotLoader:
         """The image, ready to go on from the snapshot's end."""
         image = self._image
         image.end_batch(self._offset + 1, self._epoch)
+        image.exact_from = self._offset + 1
         image.journal.recording = True
         image.journal.begin_at(self._offset + 1)
         return image

@@ -168,6 +168,23 @@ def origin_of(record: Record) -> Origin | None:
     return None
 
 
+def origins_of(records: Sequence[Record]) -> list[Origin | None]:
+    """Of each record of a batch, the origin of the operation that it belongs to; None where nothing is known.
+
+    One holds for as many records as its operation has, from the one that carries it on (records.md §8).
+    """
+    found: list[Origin | None] = []
+    now: Origin | None = None
+    left = 0
+    for record in records:
+        origin = origin_of(record) if record.tags else None
+        if origin is not None:
+            now, left = origin, origin.count
+        found.append(now if left > 0 else None)
+        left -= 1
+    return found
+
+
 def remembered_of(origin: Origin, offset: int) -> RememberedRequest:
     """What is remembered of the request whose operation begins at `offset`; its time is not known here."""
     return RememberedRequest(

@@ -12,7 +12,9 @@ from yakt.metadata import questions
 from yakt.metadata.answers import Answer, Pairs, Result, Row
 from yakt.metadata.asked import Asked, Options
 from yakt.metadata.describe import describe
+from yakt.metadata.entities import Entity, TopicPartition
 from yakt.node.driver import Driver
+from yakt.node.explain import Explainer
 from yakt.node.history import History
 from yakt.node.leadership import Leadership
 from yakt.node.log_rows import rows_of
@@ -46,6 +48,7 @@ class Here:
     history: History
     snapshots: Snapshots
     leadership: Leadership
+    explainer: Explainer
     started_at: float = attrs.field(factory=trio.current_time)
     times: RecordTimes = attrs.field(init=False)
 
@@ -61,14 +64,17 @@ def is_ask(command: object) -> bool:
 
 def answer_at_once(here: Here, asked: Asked) -> Result | None:
     """The answer, where nothing has to be waited for; else None."""
-    return show_status(here) if type(asked.command) is questions.ShowStatus else None
+    match asked.command:
+        case questions.ShowStatus():
+            return show_status(here)
+        case questions.Explain(subject=subject):
+            return explain(here, subject)
+    return None
 
 
 async def answer(here: Here, asked: Asked) -> Result:
     """The answer to an ask that may take a while; whoever calls bounds it. Raises RefusedError."""
     match asked.command:
-        case questions.ShowStatus():
-            return show_status(here)
         case questions.ListSnapshots():
             return await list_snapshots(here)
         case questions.ShowHealth():
@@ -118,6 +124,15 @@ def show_status(here: Here) -> Answer:
             "version": here.info.version,
         }
     )
+
+
+def explain(here: Here, subject: Entity | TopicPartition | None) -> Result:
+    """EXPLAIN."""
+    try:
+        lines = here.explainer.explain(subject)
+    except RefusedError as refusal:
+        return refusal
+    return Answer({"offset": here.driver.loader.end_offset}, [Row("text", {"text": line}) for line in lines])
 
 
 async def show_health(here: Here) -> Answer:

@@ -5,7 +5,7 @@ from typing import cast
 from yakt.batch import RecordBatch
 from yakt.metadata.answers import Pairs, Row
 from yakt.metadata.codec import decode_batch, kind_of, plain_record
-from yakt.metadata.tags import origin_of, plain_tags
+from yakt.metadata.tags import Origin, origins_of, plain_tags
 from yakt.wire.batch import timestamp_ms
 from yakt.wire.control import kind_of_control, plain_control
 
@@ -13,10 +13,7 @@ WHO = ("by", "reason", "client", "request", "address")
 
 
 def rows_of(batch: RecordBatch) -> list[Row]:
-    """One row a record: offset, epoch, kind, time (ms), who asked and why where that is known, fields by Kafka's names.
-
-    An origin holds for as many records as its operation has, from the one that carries it on (records.md §8).
-    """
+    """One row a record: offset, epoch, kind, time (ms), who asked and why if that is known, fields by Kafka's names."""
     time_ms = timestamp_ms(batch.body)
     if batch.control:
         return [
@@ -24,22 +21,28 @@ def rows_of(batch: RecordBatch) -> list[Row]:
             for i, record in enumerate(batch.control)
         ]
     rows: list[Row] = []
-    who: Pairs = {}
-    left = 0
-    for i, record in enumerate(decode_batch(batch.body)):
-        origin = origin_of(record)
-        if origin is not None:
-            left = origin.count
-            who = {key: value for key in WHO if (value := getattr(origin, key))}
+    records = decode_batch(batch.body)
+    for i, (record, origin) in enumerate(zip(records, origins_of(records), strict=True)):
         fields = plain_record(record)
         if record.tags and (tags := plain_tags(record)):
             fields["tags"] = tags
-        rows.append(_row(batch, i, kind_of(record), time_ms, who if left > 0 else {}, fields))
-        left -= 1
+        rows.append(_row(batch, i, kind_of(record), time_ms, who(origin), fields))
     return rows
 
 
-def _row(batch: RecordBatch, i: int, kind: str, time_ms: int, who: Pairs, fields: dict[str, object]) -> Row:
-    pairs: Pairs = {"offset": batch.base_offset + i, "epoch": batch.leader_epoch, "kind": kind, "time": time_ms, **who}
+def told_of(batch: RecordBatch, offset: int) -> Pairs:
+    """Of the record at `offset`, in this batch of data: its `time`, and who asked and why where that is known."""
+    origins = origins_of(decode_batch(batch.body))
+    return {"time": timestamp_ms(batch.body), **who(origins[offset - batch.base_offset])}
+
+
+def who(origin: Origin | None) -> Pairs:
+    """What is known of who asked, and why."""
+    return {} if origin is None else {key: value for key in WHO if (value := getattr(origin, key))}
+
+
+def _row(batch: RecordBatch, i: int, kind: str, time_ms: int, asked: Pairs, fields: dict[str, object]) -> Row:
+    pairs: Pairs = {"offset": batch.base_offset + i, "epoch": batch.leader_epoch, "kind": kind, "time": time_ms}
+    pairs.update(asked)
     pairs["fields"] = cast(Pairs, fields)
     return Row(kind="record", pairs=pairs)

@@ -6,7 +6,7 @@ import attrs
 
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.raft.quorum import Quorum
-from yakt.raft.roles import Leader, Progress, Resigned
+from yakt.raft.roles import Follower, Leader, Progress, Resigned
 
 
 @attrs.frozen
@@ -33,6 +33,8 @@ class Statistics:
     role: str
     epoch: Epoch
     leader_id: NodeId | None
+    hears_leader: bool
+    """On a follower: its last fetch succeeded, and nothing since says that the leader is gone."""
     is_voter: bool
     kraft_version: int
     high_watermark: Offset
@@ -62,6 +64,7 @@ def take(quorum: Quorum, now: Instant) -> Statistics:
         role=role.name,
         epoch=quorum.epoch,
         leader_id=quorum.leader_id,
+        hears_leader=isinstance(role, Follower) and role.hears_leader,
         is_voter=quorum.is_voter,
         kraft_version=quorum.voters.kraft_version,
         high_watermark=quorum.high_watermark,

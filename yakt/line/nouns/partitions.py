@@ -6,9 +6,11 @@ from yakt.line.registry import Argument, CommandSpec, Example, Option
 from yakt.line.shared import FULL
 from yakt.metadata.commands import (
     AddPartitions,
+    AlterIsr,
     CancelReassignment,
     CreatePartition,
     DeletePartition,
+    ElectLeader,
     ReassignPartition,
 )
 from yakt.metadata.questions import ListPartitions
@@ -43,7 +45,7 @@ PARTITIONS = (
         name="PARTITION DELETE",
         kind="write",
         text="Leave a partition without replicas and leader; it is in no list until it is made again.",
-        make=lambda target: DeletePartition(*target),
+        make=lambda target: DeletePartition(target.topic, target.partition),
         arguments=(PARTITION,),
         reply=("offset",),
         notes=("Kafka has no record that removes one partition; its tools show it without replicas.",),
@@ -52,7 +54,7 @@ PARTITIONS = (
         name="PARTITION REASSIGN",
         kind="write",
         text="Give a partition other replicas; new ones are added before old ones go.",
-        make=lambda target, replicas: ReassignPartition(target[0], target[1], replicas),
+        make=lambda target, replicas: ReassignPartition(target.topic, target.partition, replicas),
         arguments=(PARTITION,),
         options=(
             Option(
@@ -67,9 +69,62 @@ PARTITIONS = (
         name="PARTITION CANCEL",
         kind="write",
         text="Take back a reassignment that is not done.",
-        make=lambda target: CancelReassignment(*target),
+        make=lambda target: CancelReassignment(target.topic, target.partition),
         arguments=(PARTITION,),
         reply=("offset", "adding", "removing", "done"),
+    ),
+    CommandSpec(
+        name="PARTITION LEADER",
+        kind="write",
+        text="Elect a partition's leader: the preferred one, or the one you name.",
+        make=lambda target, **fields: ElectLeader(target.topic, target.partition, **fields),
+        arguments=(PARTITION,),
+        options=(
+            Option(key="to", type=ID, text="the replica that shall lead; the first of the replicas"),
+            Option(
+                key="unclean",
+                type=Boolean(),
+                text="true: out of sync too, and records that only others have are lost",
+            ),
+        ),
+        reply=("offset", "leader"),
+        notes=("unclean=true without to= elects any replica that is alive, where nobody leads.",),
+        examples=(
+            Example(line="PARTITION LEADER orders:0", text="back to the preferred leader"),
+            Example(line="PARTITION LEADER orders:0 to=2 unclean=true", text="broker 2, whatever it has not copied"),
+        ),
+    ),
+    CommandSpec(
+        name="PARTITION ISR",
+        kind="write",
+        text="Say which replicas are in sync, as the partition's leader does.",
+        make=lambda target, **fields: AlterIsr(target.topic, target.partition, **fields),
+        arguments=(PARTITION,),
+        options=(
+            Option(key="broker", type=ID, text="the leader's id", required=True),
+            Option(key="epoch", type=Integer(-1), text="its broker epoch", required=True),
+            Option(
+                key="leader-epoch",
+                type=Integer(0, INT32_MAX),
+                text="the partition's leader epoch",
+                field="leader_epoch",
+                required=True,
+            ),
+            Option(
+                key="partition-epoch",
+                type=Integer(0, INT32_MAX),
+                text="its partition epoch: refused if it has changed since; whatever it is",
+                field="partition_epoch",
+            ),
+            Option(key="isr", type=BrokerIds(), text="all that are in sync, the leader too", required=True),
+        ),
+        reply=("offset", "partition_epoch"),
+        notes=("leader= in its OK: a reassignment is done with it, and another leads now.",),
+        examples=(
+            Example(
+                line="PARTITION ISR orders:0 broker=1 epoch=5 leader-epoch=0 isr=[1,2]", text="1 and 2 are in sync"
+            ),
+        ),
     ),
     CommandSpec(
         name="PARTITION LIST",
