@@ -1,5 +1,6 @@
 """`yakt` with a line of the protocol as arguments: what is printed, and the exit statuses."""
 
+import io
 import socket
 import subprocess
 import sys
@@ -146,6 +147,15 @@ def test_words_that_are_also_commands_of_ours(script: Callable[..., Script]) -> 
     assert cli.main(["log", "from=0"]) == 0
     assert cli.main(["snapshot", "list"]) == 0
     assert server.heard == ["log from=0", "snapshot list"]
+
+
+def test_a_password_can_be_kept_out_of_the_arguments(
+    script: Callable[..., Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = script("OK\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO('"so] long"=\n'))
+    assert cli.main(["scram", "set", "alice", "password=", "iterations=8192"]) == 0
+    assert server.heard == [r'scram set alice password="\"so] long\"=" iterations=8192']
 
 
 def test_it_starts_with_little_imported() -> None:

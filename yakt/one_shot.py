@@ -21,6 +21,8 @@ DONE, REFUSED, USAGE, NOT_REACHED, UNKNOWN, TROUBLE = range(6)
 
 DEFAULT_SERVERS = "127.0.0.1:7201,127.0.0.1:7202,127.0.0.1:7203"
 CONNECT_TIMEOUT = 2.0
+SECRET = "password="
+"""Where nothing follows, it is asked for."""
 PAUSE = 0.1
 """Before a server is asked again that said to retry, seconds."""
 PATIENCE = 5.0
@@ -88,7 +90,17 @@ def _parse(words: Sequence[str]) -> _Asked:
             items.append(word)
     if not items:
         raise UsageError("which command?")
+    items = [f"{SECRET}{json.dumps(_read_secret())}" if item == SECRET else item for item in items]
     return _Asked(line_of_arguments(items), parse_servers(servers), as_json)
+
+
+def _read_secret() -> str:
+    """What stands neither in a shell's history nor in a list of processes: typed unseen, or a line of input."""
+    if sys.stdin.isatty():
+        import getpass
+
+        return getpass.getpass("password: ")
+    return sys.stdin.readline().rstrip("\n")
 
 
 def parse_servers(text: str) -> tuple[Address, ...]:

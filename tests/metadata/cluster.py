@@ -138,6 +138,14 @@ class Cluster:
             self.do(c.HeartbeatBroker(broker_id))
         return int(epoch)
 
+    def write(self, *records: Record) -> None:
+        """Records that no command of ours makes, as a log of Kafka's has them."""
+        base_offset = self.active.end_offset
+        for image in (self.image, self.follower):
+            image.replay(base_offset, self.epoch, self.now_ms, records)
+        self.committed += enumerate(records, base_offset)
+        self.lead()
+
     def topic(self, name: str, *assignment: Sequence[int]) -> bytes:
         self.do(c.CreateTopic(name, assignment=tuple(map(tuple, assignment))))
         row = self.image.topics.get(name)
@@ -173,6 +181,7 @@ TABLES = (
     "producers",
     "quotas",
     "acls",
+    "acl_ids",
     "scram",
     "tokens",
     "requests",

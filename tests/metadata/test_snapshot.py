@@ -7,6 +7,7 @@ from yakt.errors import ReplayError
 from yakt.metadata import commands as c
 from yakt.metadata import records as r
 from yakt.metadata import snapshot
+from yakt.metadata.acls import Acl, AclFilter
 from yakt.metadata.codec import decode, encode
 from yakt.metadata.entities import Entity
 
@@ -23,11 +24,22 @@ def test_everything_comes_back() -> None:
     cluster.do(c.SetConfigs(Entity("broker", ""), (("x", 'ä\n",'), ("y", ""))), request="r3", client="me")
     epoch = cluster.image.brokers.get(1).epoch  # type: ignore[union-attr]
     cluster.do(c.RegisterProducer(1, epoch, 77), request="r4", client="me")
+    cluster.do(c.AlterQuota((("user", "ä,:/%"), ("client-id", None)), (c.QuotaChange("producer_byte_rate", 1.5e6),)))
+    cluster.do(c.AlterQuota((("ip", "::1"),), (c.QuotaChange("connection_creation_rate", 7.0),)))
+    cluster.do(c.SetScramCredential("alice", 1, "secret", 4096), request="r5", client="me")
+    cluster.do(c.SetScramCredential("alice", 2, "secret", 8192))
+    cluster.do(
+        c.AddAcls((Acl(2, "orders", 3, "User:alice", "*", 3, 3), Acl(4, "kafka-cluster", 3, "User:b", "h", 8, 2)))
+    )
+    cluster.write(r.DelegationTokenRecord("User:a", "User:b", ("User:c",), 1, 10**15, 10**14, "token"))
     assert_equal(cluster.reload(), cluster.image, offsets=False)
     # and goes on as the one that was never written
     cluster.image, cluster.follower = cluster.reload(), cluster.reload()
     cluster.lead()
     cluster.do(c.DeleteTopic("t"))
+    cluster.do(c.DeleteScramCredentials("alice"))
+    assert cluster.do(c.DeleteAcls((AclFilter(),)))["deleted"] == 2
+    cluster.do(c.DeleteToken("token"))
     cluster.broker(3)
     assert cluster.image.brokers.get(3).changes == 1  # type: ignore[union-attr]
 

@@ -39,3 +39,8 @@ def test_a_run_of_writes_fits_into_one_forwarded_request() -> None:
     assert sum(lengths) == 40
     assert max(lengths) * len(line) <= RUN_SIZE_MAX
     assert len(lengths) == 3
+
+
+def test_passwords_are_decided_one_by_one() -> None:
+    secret = "SCRAM SET a password=b"
+    assert runs_of("TOPIC DELETE a", secret, secret, "TOPIC DELETE b") == [("write", 1)] * 4

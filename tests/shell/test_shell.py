@@ -185,6 +185,21 @@ def test_completion_and_history(node: Node, terminal: Terminal, tmp_path: Path) 
     assert history.stat().st_mode & 0o077 == 0
 
 
+def test_a_password_is_in_no_history(node: Node, terminal: Terminal, tmp_path: Path) -> None:
+    node.service.reply = lambda asked: Answer({"offset": 1})
+    terminal.type("scram set alice password=hunter2\r")
+    terminal.see("OK offset=1")
+    terminal.type("broker fence 1\r")
+    terminal.see("broker fence 1")
+    terminal.see("OK offset=1")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    history = (tmp_path / ".local/state/yakt/history").read_text()
+    assert "broker fence 1" in history
+    assert "hunter2" not in history
+    assert "scram" not in history
+
+
 def test_events_come_while_the_prompt_waits(node: Node, terminal: Terminal) -> None:
     terminal.type("@w watch say=true\r")
     terminal.see("OK watching=true")

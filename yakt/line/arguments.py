@@ -6,6 +6,7 @@ from typing import Protocol
 import attrs
 
 from yakt.ids import parse_uuid
+from yakt.metadata import acls
 from yakt.metadata.answers import Value
 from yakt.metadata.entities import Entity, TopicPartition
 
@@ -13,6 +14,7 @@ INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 ENTITY_KINDS = ("topic", "broker", "group", "client-metrics")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
+_NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
 _BROKER_ID = re.compile(r"[0-9]{1,10}")
 
 
@@ -51,6 +53,20 @@ class Integer:
         if not self.low <= number <= self.high:
             raise ValueError(f"is at least {self.low}" if number < self.low else f"is at most {self.high}")
         return number
+
+
+@attrs.frozen
+class Number:
+    """A number without a sign, with a fraction or without."""
+
+    form: str = "number"
+    choices: tuple[str, ...] = ()
+
+    def read(self, value: Value) -> float:
+        """Raises ValueError."""
+        if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+            raise ValueError("is a number, such as 1048576 or 12.5")
+        return float(value)
 
 
 @attrs.frozen
@@ -110,6 +126,29 @@ class Choice:
 
 
 @attrs.frozen
+class Choices:
+    """Some of a few words, in any case: with commas between them, or as a list."""
+
+    choices: tuple[str, ...]
+
+    @property
+    def form(self) -> str:
+        """One of the choices, and that there may be more."""
+        return "WORD,…"
+
+    def read(self, value: Value) -> tuple[str, ...]:
+        """Each once, in their order. Raises ValueError."""
+        given = value.split(",") if isinstance(value, str) else value
+        if not isinstance(given, list) or not given or not all(isinstance(word, str) for word in given):
+            raise ValueError(f"is some of {', '.join(self.choices)}, with commas between them")
+        words = [str(word).upper() for word in given]
+        for word in words:
+            if word not in self.choices:
+                raise ValueError(f"is some of {', '.join(self.choices)}, not {word[:32]}")
+        return tuple(dict.fromkeys(words))
+
+
+@attrs.frozen
 class UuidText:
     """Kafka's form of a uuid."""
 
@@ -166,6 +205,29 @@ class Subject:
             if ":" in value:
                 return PartitionName().read(value)
         raise ValueError("is a partition, orders:0, a broker, broker/1, or the word write")
+
+
+@attrs.frozen
+class AclResource:
+    """What an ACL is about, `kind/name`. `is_open`: a filter's, which may leave the name out."""
+
+    is_open: bool = False
+    form: str = "kind/name"
+    choices: tuple[str, ...] = tuple(f"{kind}/" for kind in acls.RESOURCE_TYPES)
+
+    def read(self, value: Value) -> tuple[int, str | None]:
+        """Kafka's type, and the name. Raises ValueError."""
+        kind, slash, name = value.partition("/") if isinstance(value, str) else ("", "", "")
+        number = acls.RESOURCE_TYPES.get(kind)
+        if not slash or number is None:
+            raise ValueError(f"is one of {', '.join(f'{known}/NAME' for known in acls.RESOURCE_TYPES)}")
+        if number == acls.CLUSTER_TYPE:
+            if name not in ("", acls.CLUSTER_NAME):
+                raise ValueError("is cluster/ alone: there is one")
+            return number, acls.CLUSTER_NAME
+        if not name and not self.is_open:
+            raise ValueError(f"lacks a name after {kind}/")
+        return number, name or None
 
 
 @attrs.frozen

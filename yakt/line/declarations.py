@@ -2,12 +2,16 @@
 
 from yakt.line.arguments import Boolean, Choice, Integer, Subject, Text
 from yakt.line.asks import Hello, Help, Ping, Quit, Unwatch, Watch, ZooKeeperWord
+from yakt.line.nouns.acls import ACLS
 from yakt.line.nouns.brokers import BROKERS
 from yakt.line.nouns.configs import CONFIGS
 from yakt.line.nouns.features import FEATURES
 from yakt.line.nouns.partitions import PARTITIONS
 from yakt.line.nouns.producers import PRODUCERS
+from yakt.line.nouns.quotas import QUOTAS
+from yakt.line.nouns.scram import SCRAM
 from yakt.line.nouns.terms import ID
+from yakt.line.nouns.tokens import TOKENS
 from yakt.line.nouns.topics import TOPICS
 from yakt.line.registry import Argument, CommandSpec, Example, Option, Registry
 from yakt.line.shared import LIMIT
@@ -170,7 +174,19 @@ _NODE = (
     ),
 )
 
-_CHANGE_ROWS = ("broker", "topic", "partition", "config", "feature", "producer", "pid")
+_CHANGE_ROWS = (
+    "broker",
+    "topic",
+    "partition",
+    "config",
+    "feature",
+    "producer",
+    "pid",
+    "quota",
+    "scram",
+    "acl",
+    "token",
+)
 _CHANGES = (
     CommandSpec(
         name="FETCH",
@@ -228,4 +244,8 @@ _CHANGES = (
     ),
 )
 
-COMMANDS = Registry(_CONNECTION + _NODE + BROKERS + TOPICS + PARTITIONS + CONFIGS + FEATURES + PRODUCERS + _CHANGES)
+_SECURITY = QUOTAS + SCRAM + ACLS + TOKENS
+
+COMMANDS = Registry(
+    _CONNECTION + _NODE + BROKERS + TOPICS + PARTITIONS + CONFIGS + FEATURES + PRODUCERS + _SECURITY + _CHANGES
+)

@@ -249,9 +249,11 @@ def _bind_arguments(spec: CommandSpec, words: Words, count: int) -> dict[str, ob
         shown = extra[:WORD_SIZE_MAX] if isinstance(extra, str) else json.dumps(extra)[:WORD_SIZE_MAX]
         column = words.columns[count + place]
         option = near(shown, keys_of(spec))
+        if any(one.secret for one in spec.options):
+            shown = ""  # it may be a part of the secret
         raise RefusedError(
             "BAD_ARGUMENT",
-            f"{spec.name} takes no further word {shown!r} (column {column}): usage {spec.usage}",
+            f"{spec.name} takes no further word {f'{shown!r} ' if shown else ''}(column {column}): usage {spec.usage}",
             hint=f"{option}=" if option else f"HELP {spec.name}",
             details={"key": shown},
         )
@@ -288,6 +290,15 @@ def usage_fault(line: str) -> str | None:
     if request is None:
         return format_end(unknown_command(())).rstrip("\n")
     return format_end(request.ask).rstrip("\n") if isinstance(request.ask, RefusedError) else None
+
+
+_SECRET_KEYS = tuple(f"{one.key}=" for spec in COMMANDS for one in spec.options if one.secret)
+
+
+def holds_secret(line: str) -> bool:
+    """Whether it may hold what is to be kept nowhere: whatever its form, for a line may be mistyped."""
+    folded = line.lower()
+    return any(key in folded for key in _SECRET_KEYS)
 
 
 def is_safe_to_repeat(line: str) -> bool:

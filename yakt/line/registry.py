@@ -34,6 +34,7 @@ class Option:
     """An argument by `key=`. `field` is the name of the command's field, if not the key's own.
 
     `waits`: it is a time in ms that the answer takes by intent, on top of what `timeout=` is if left out.
+    `secret`: a line that has it is shown to nobody and kept nowhere.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Option:
     field: str | None = None
     required: bool = False
     waits: bool = False
+    secret: bool = False
 
 
 @attrs.frozen(kw_only=True)

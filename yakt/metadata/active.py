@@ -23,6 +23,7 @@ from yakt.metadata.answers import Answer, Pairs, Result, Row
 from yakt.metadata.asked import Asked, Origin
 from yakt.metadata.balancing import Balancing
 from yakt.metadata.broker_control import fence_records, session_ms
+from yakt.metadata.commands import SetScramCredential
 from yakt.metadata.controller import check_unchanged, decide
 from yakt.metadata.decision import METADATA_LEVEL, ControllerSettings, Decision, Stamp
 from yakt.metadata.delta import MetadataDelta
@@ -34,6 +35,7 @@ from yakt.metadata.sessions import Sessions
 from yakt.metadata.state import METADATA_VERSION
 from yakt.metadata.tables import Change
 from yakt.metadata.tags import ImageHash, image_hash_record, with_origin
+from yakt.metadata.token_control import SWEEP_INTERVAL_S, expired
 from yakt.wire.table import encode_tags
 
 RECORDS_MAX = 10_000
@@ -100,6 +102,7 @@ class ActiveController:
         """Those written and not committed, by the offset below which they hold."""
         self._hash_due = Instant(-math.inf)
         self._balancing = Balancing(now)
+        self._tokens_due = Instant(now + SWEEP_INTERVAL_S)
         self._wrote_at = now
         self._observed_until = Instant(-math.inf)
         self._marks: dict[int, tuple[Origin, _Mark]] = {}
@@ -161,7 +164,7 @@ class ActiveController:
         told: Pairs = {"offset": end_offset - 1}
         if pairs:
             told.update(pairs)
-        return Decided(Answer(told), end_offset, end_offset != base_offset)
+        return Decided(Answer(told, decision.rows), end_offset, end_offset != base_offset)
 
     def _write(self, records: Sequence[Record], mark: "_Mark | None") -> None:
         """Encode once, replay strictly on the delta, and put it into the turn; all or nothing.
@@ -259,7 +262,7 @@ class ActiveController:
                 f"{len(records)} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
             )
         rows = [
-            Row("record", {"kind": codec.kind_of(record), "fields": cast(Pairs, codec.plain_record(record))})
+            Row("record", {"kind": codec.kind_of(record), "fields": cast(Pairs, codec.shown_record(record))})
             for record in records
         ]
         return Decided(Answer({"check": True, "records": len(records)}, rows), self.end_offset, False)
@@ -290,7 +293,7 @@ class ActiveController:
     @property
     def deadline(self) -> Instant:
         """When `on_deadline` has something to do."""
-        deadline = min(self.sessions.deadline, self._balancing.deadline)
+        deadline = min(self.sessions.deadline, self._balancing.deadline, self._tokens_due)
         idle_until = self._wrote_at + IDLE_S
         if idle_until <= self._observed_until and idle_until < deadline:
             deadline = Instant(idle_until)
@@ -312,6 +315,9 @@ class ActiveController:
         elected = self._balancing.advance(self.delta, now)
         if elected:
             self._write_own([*elected], "preferred leaders lead again")
+        if now >= self._tokens_due:
+            self._tokens_due = Instant(now + SWEEP_INTERVAL_S)
+            self._write_own(expired(self.delta, now_ms), "the time of delegation tokens is over")
         if self._wrote_at + IDLE_S <= min(now, self._observed_until):
             self._write([NoOpRecord()], None)
 
@@ -349,6 +355,11 @@ def without_request(origin: Origin) -> Origin:
 
 
 def command_crc(command: object) -> int:
-    """CRC-32C of a command, without what all commands share: the same request id must bring the same one."""
+    """CRC-32C of a command, without what all commands share: the same request id must bring the same one.
+
+    A password is left out too: it would tell whoever reads the log which guesses are wrong.
+    """
+    if isinstance(command, SetScramCredential):
+        command = msgspec.structs.replace(command, password="")
     checksum: int = google_crc32c.value(type(command).__name__.encode() + msgspec.msgpack.encode(command))
     return checksum

@@ -337,6 +337,19 @@ def plain_record(record: Record, version: int | None = None) -> dict[str, object
     return plain(found.declared, record, found.version_max if version is None else version)
 
 
+REDACTED = "[redacted]"
+_SECRETS = {"UserScramCredentialRecord": ("salt", "storedKey", "serverKey")}
+"""Fields that people do not see: with these a password can be guessed at leisure, or a server be played."""
+
+
+def shown_record(record: Record) -> dict[str, object]:
+    """`plain_record`, without what is secret. (Delegation tokens have nothing secret in their records.)"""
+    shown = plain_record(record)
+    for name in _SECRETS.get(kind_of(record), ()):
+        shown[name] = REDACTED
+    return shown
+
+
 _ENCODERS: dict[type[Any], Callable[[Any], bytes]] = {}
 """By class, of the types that are always written in one version."""
 _READERS: dict[bytes, Callable[[bytes, int, int], tuple[Any, int]]] = {}

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from yakt.ids import Uuid
+from yakt.metadata.acls import Acl, AclFilter
 from yakt.metadata.entities import Entity
 from yakt.metadata.records import BrokerEndpoint, BrokerFeature
 
@@ -230,6 +231,66 @@ class AlterQuota(msgspec.Struct, frozen=True, gc=False):
     changes: tuple[QuotaChange, ...]
 
 
+class DeleteQuotas(msgspec.Struct, frozen=True, gc=False):
+    """QUOTA DELETE. No `keys`: all that the entity has."""
+
+    entity: tuple[tuple[str, str | None], ...]
+    keys: tuple[str, ...] = ()
+
+
+class SetScramCredential(msgspec.Struct, frozen=True, gc=False):
+    """SCRAM SET: the credential is made of the password where it is decided, and the password is kept nowhere."""
+
+    user: str
+    mechanism: int
+    password: str
+    iterations: int
+
+    def __repr__(self) -> str:
+        return f"SetScramCredential(user={self.user!r}, mechanism={self.mechanism}, iterations={self.iterations})"
+
+
+class UpsertScramCredential(msgspec.Struct, frozen=True, gc=False):
+    """Kafka's AlterUserScramCredentials, one upsertion (KIP-554): its tool has salted the password already."""
+
+    user: str
+    mechanism: int
+    iterations: int
+    salt: bytes
+    salted_password: bytes
+
+    def __repr__(self) -> str:
+        return f"UpsertScramCredential(user={self.user!r}, mechanism={self.mechanism}, iterations={self.iterations})"
+
+
+class DeleteScramCredentials(msgspec.Struct, frozen=True, gc=False):
+    """SCRAM DELETE, and Kafka's deletions. `mechanism` None: of each the user has."""
+
+    user: str
+    mechanism: int | None = None
+
+
+class AddAcls(msgspec.Struct, frozen=True, gc=False):
+    """ACL ADD, and Kafka's CreateAcls: all or none; what is there already is skipped."""
+
+    acls: tuple[Acl, ...]
+
+
+class DeleteAcls(msgspec.Struct, frozen=True, gc=False):
+    """ACL DELETE, and Kafka's DeleteAcls: whatever any of the filters means.
+
+    Answered with a row for each filter and ACL; with more than one filter each has its number in `filter`, from 0.
+    """
+
+    filters: tuple[AclFilter, ...]
+
+
+class DeleteToken(msgspec.Struct, frozen=True, gc=False):
+    """TOKEN DELETE."""
+
+    id: str
+
+
 class AllocateProducerIds(msgspec.Struct, frozen=True, gc=False):
     broker: int
     epoch: int
@@ -264,6 +325,13 @@ Command: TypeAlias = (
     | AssignDirectories
     | AlterConfigs
     | AlterQuota
+    | DeleteQuotas
+    | SetScramCredential
+    | UpsertScramCredential
+    | DeleteScramCredentials
+    | AddAcls
+    | DeleteAcls
+    | DeleteToken
     | RegisterBroker
     | RegisterKafkaBroker
     | ChangeBroker

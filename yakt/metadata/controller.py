@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from yakt.metadata import (
+    acl_control,
     assignment_control,
     broker_control,
     config_alteration,
@@ -12,6 +13,8 @@ from yakt.metadata import (
     producer_control,
     quota_control,
     refusals,
+    scram_control,
+    token_control,
     topic_control,
 )
 from yakt.metadata import commands as c
@@ -37,6 +40,13 @@ DECIDE: dict[type, Decide] = {
     c.AssignDirectories: partition_control.assign_directories,
     c.AlterConfigs: config_alteration.alter,
     c.AlterQuota: quota_control.alter,
+    c.DeleteQuotas: quota_control.delete,
+    c.SetScramCredential: scram_control.set_password,
+    c.UpsertScramCredential: scram_control.upsert,
+    c.DeleteScramCredentials: scram_control.delete,
+    c.AddAcls: acl_control.add,
+    c.DeleteAcls: acl_control.delete,
+    c.DeleteToken: token_control.delete,
     c.RegisterBroker: broker_control.register,
     c.RegisterKafkaBroker: broker_control.register_kafka,
     c.ChangeBroker: broker_control.change,
@@ -91,5 +101,21 @@ def check_unchanged(state: State, command: c.Command, if_offset: int) -> None:
             what = f"producer {producer_id}"
             if producer_id is not None:
                 changed = state.producers.changed_offset(producer_id)
+        case c.AlterQuota(entity=quota_entity) | c.DeleteQuotas(entity=quota_entity):
+            what = "a quota of that entity"
+            changed = quota_control.changed_offset(state, quota_entity)
+        case (
+            c.SetScramCredential(user=user, mechanism=mechanism)
+            | c.UpsertScramCredential(user=user, mechanism=mechanism)
+            | c.DeleteScramCredentials(user=user, mechanism=mechanism)
+        ):
+            what = f"a credential of {user}"
+            changed = scram_control.changed_offset(state, user, mechanism)
+        case c.AddAcls() | c.DeleteAcls():
+            what = "the list of ACLs"
+            changed = state.acls.newest_offset()
+        case c.DeleteToken(id=token_id):
+            what = f"token {token_id}"
+            changed = state.tokens.changed_offset(token_id)
     if changed is not None and changed >= if_offset:
         raise refusals.conflict(f"{what} changed at offset {changed}", changed=changed)

@@ -1,12 +1,13 @@
 """What a decision is made of: the stamp (ids, times and settings, made once, by the leader) and what came of it."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import attrs
 import msgspec
 
 from yakt.ids import ZERO_UUID, Instant, Uuid
-from yakt.metadata.answers import Pairs
+from yakt.metadata.answers import Pairs, Row
 from yakt.metadata.records import Record
 from yakt.metadata.sessions import Sessions
 
@@ -31,7 +32,11 @@ class ControllerSettings:
 
 
 class Stamp(msgspec.Struct, gc=False):
-    """Handed to `decide`. `next_offset` is that of the first record it decides; `now_ms` is wall time."""
+    """Handed to `decide`. `next_offset` is that of the first record it decides; `now_ms` is wall time.
+
+    `operation_offset` is that of the first record of the whole operation, where that has several commands.
+    `derived`: iterations spent on passwords in the turn at `derived_at`.
+    """
 
     settings: ControllerSettings
     sessions: Sessions
@@ -40,10 +45,13 @@ class Stamp(msgspec.Struct, gc=False):
     next_offset: int
     now: Instant
     now_ms: int
+    operation_offset: int = 0
+    derived_at: Instant = Instant(-math.inf)
+    derived: int = 0
 
 
 class Decision(msgspec.Struct, gc=False):
-    """Records to append as one operation, perhaps none, and the pairs of the answer without `offset=`.
+    """Records to append as one operation, perhaps none, and the answer: its pairs without `offset=`, and its rows.
 
     `then` is done once they are in the leader's state, with the offset of the last one: what is soft (sessions).
     `may_split`: more than one operation may have can go as several (controller.md §1): each leaves a sound state.
@@ -53,6 +61,7 @@ class Decision(msgspec.Struct, gc=False):
     pairs: Pairs
     then: Callable[[int], None] | None = None
     may_split: bool = False
+    rows: Sequence[Row] = ()
 
 
 def fresh_uuid(new_uuid: Callable[[], Uuid]) -> Uuid:

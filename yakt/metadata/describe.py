@@ -1,13 +1,22 @@
 """Rows as the pairs of a data line, in the order of line-protocol.md §4. Knows no text format."""
 
 from yakt.ids import format_uuid
+from yakt.metadata import acls
 from yakt.metadata.answers import Pairs, Row
+from yakt.metadata.records import (
+    AccessControlEntryRecord,
+    ClientQuotaRecord,
+    DelegationTokenRecord,
+    UserScramCredentialRecord,
+)
 from yakt.metadata.rows import (
+    SCRAM_MECHANISMS,
     BrokerRow,
     ClosedBroker,
     ConfigKey,
     ConfigValue,
     FeatureRow,
+    KeptRecord,
     PartitionRow,
     ProducerRow,
     TopicRow,
@@ -86,6 +95,81 @@ def producer(row: ProducerRow) -> Pairs:
     return {"producer": row.id, "broker": row.broker, "broker_epoch": row.broker_epoch}
 
 
+def quota(record: ClientQuotaRecord) -> Pairs:
+    """A part that the entity has not is null, and the default's name is empty."""
+    is_whole = record.value.is_integer() and abs(record.value) < 2**53
+    return {**_quota_key(record), "value": int(record.value) if is_whole else record.value}
+
+
+def _quota_key(record: ClientQuotaRecord) -> Pairs:
+    parts = {part.entity_type: part.entity_name or "" for part in record.entity}
+    return {"user": parts.get("user"), "client_id": parts.get("client-id"), "ip": parts.get("ip"), "key": record.key}
+
+
+def scram(record: UserScramCredentialRecord) -> Pairs:
+    """Who may log in, and how; not what with."""
+    return {**_scram_key(record), "iterations": record.iterations}
+
+
+def _scram_key(record: UserScramCredentialRecord) -> Pairs:
+    return {"user": record.name, "mechanism": SCRAM_MECHANISMS.get(record.mechanism, str(record.mechanism))}
+
+
+def acl(record: AccessControlEntryRecord) -> Pairs:
+    return {
+        "id": format_uuid(record.id),
+        "resource": acls.resource_text(record),
+        "pattern": acls.PATTERN_NAMES.get(record.pattern_type, str(record.pattern_type)),
+        "principal": record.principal,
+        "host": record.host,
+        "operation": acls.OPERATION_NAMES.get(record.operation, str(record.operation)),
+        "permission": acls.PERMISSION_NAMES.get(record.permission_type, str(record.permission_type)),
+    }
+
+
+def token(record: DelegationTokenRecord) -> Pairs:
+    """Times in ms."""
+    return {
+        "id": record.token_id,
+        "owner": record.owner,
+        "requester": record.requester,
+        "renewers": record.renewers,
+        "issued": record.issue_timestamp,
+        "expires": record.expiration_timestamp,
+        "max": record.max_timestamp,
+    }
+
+
+def kept(record: KeptRecord) -> Pairs:
+    """Of what is kept for Kafka's brokers and told to others too."""
+    match record:
+        case ClientQuotaRecord():
+            return quota(record)
+        case UserScramCredentialRecord():
+            return scram(record)
+        case AccessControlEntryRecord():
+            return acl(record)
+        case DelegationTokenRecord():
+            return token(record)
+    raise AssertionError(f"{type(record).__name__} rows are told to nobody")
+
+
+def gone(record: KeptRecord) -> Pairs:
+    """What names it once it is not there any more. An ACL is named by all that it is: nobody knows their ids."""
+    match record:
+        case ClientQuotaRecord():
+            key = _quota_key(record)
+        case UserScramCredentialRecord():
+            key = _scram_key(record)
+        case AccessControlEntryRecord():
+            key = acl(record)
+        case DelegationTokenRecord():
+            key = {"id": record.token_id}
+        case _:
+            raise AssertionError(f"{type(record).__name__} rows are told to nobody")
+    return {**key, "deleted": True}
+
+
 def is_shown(row: PartitionRow) -> bool:
     """A partition without replicas is one that was removed (seed-api.md): in no list until it is made again."""
     return bool(row.replicas)
@@ -118,6 +202,8 @@ def describe(change: Change) -> Pairs:
             return {"name": change.key, "deleted": True} if row is None else feature(row)
         case "producer":
             return {"producer": change.key, "deleted": True} if row is None else producer(row)
+        case "quota" | "scram" | "acl" | "token":
+            return gone(change.old.record) if row is None else kept(row.record)
     raise AssertionError(f"{change.kind} rows are told to nobody")
 
 

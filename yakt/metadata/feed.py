@@ -91,3 +91,6 @@ def _all(image: MetadataImage) -> Iterator[tuple[str, Pairs]]:
         yield "feature", {"offset": feature.offset, **describe.feature(feature)}
     for producer in image.producers.rows():
         yield "producer", {"offset": producer.offset, **describe.producer(producer)}
+    for kind, rows in (("quota", image.quotas), ("scram", image.scram), ("acl", image.acls), ("token", image.tokens)):
+        for kept in rows.rows():
+            yield kind, {"offset": kept.offset, **describe.kept(kept.record)}

@@ -3,22 +3,19 @@
 import fnmatch
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, assert_never
+from collections.abc import Callable, Iterator
+from typing import Any, assert_never
 
-from yakt.ids import format_uuid
-from yakt.metadata import describe, feed, refusals
+from yakt.metadata import describe, feed, kept_queries, refusals
 from yakt.metadata import questions as q
-from yakt.metadata.answers import Answer, Pairs, Row
+from yakt.metadata.answers import Answer, Row
 from yakt.metadata.config_control import resource_of
 from yakt.metadata.image import MetadataImage
+from yakt.metadata.pages import keys_after, one_row, page, with_offset
 from yakt.metadata.questions import Query
 from yakt.metadata.records import NO_LEADER
 from yakt.metadata.rows import BROKER_CONFIG, TOPIC_CONFIG, PartitionRow
 from yakt.metadata.topic_control import find as find_topic
-
-LIMIT_MAX = 10_000
-T = TypeVar("T")
 
 
 def answer(image: MetadataImage, query: Query) -> Answer:
@@ -42,51 +39,18 @@ def answer(image: MetadataImage, query: Query) -> Answer:
             return _producers(image, query)
         case q.ShowProducer():
             return _producer(image, query)
+        case q.ListQuotas():
+            return kept_queries.quotas(image, query)
+        case q.ListScramCredentials():
+            return kept_queries.scram(image, query)
+        case q.ListAcls():
+            return kept_queries.acls(image, query)
+        case q.ListTokens():
+            return kept_queries.tokens(image, query)
         case q.FetchChanges():
             return feed.fetch(image, query)
         case _:
             assert_never(query)
-
-
-def _page(
-    image: MetadataImage,
-    kind: str,
-    found: Iterable[T],
-    limit: int,
-    pairs_of: Callable[[T], Pairs],
-    key_of: Callable[[T], str],
-    *,
-    full: bool = False,
-) -> Answer:
-    """At most `limit` of what was found, and the key to go on from if there is more."""
-    limit = max(1, min(limit, LIMIT_MAX))
-    rows: list[Row] = []
-    last: T | None = None
-    pairs: Pairs = {}
-    for one in found:
-        if len(rows) == limit:
-            assert last is not None
-            pairs = {"next": key_of(last)}
-            break
-        rows.append(Row(kind, _full(one, pairs_of(one)) if full else pairs_of(one)))
-        last = one
-    return Answer({"count": len(rows), "offset": image.end_offset, **pairs}, rows)
-
-
-def _full(row: Any, pairs: Pairs) -> Pairs:
-    """With the offset of its last change, and what a partition's topic is known by."""
-    more: Pairs = {"topic_id": format_uuid(row.topic_id)} if type(row) is PartitionRow else {}
-    return {**pairs, **more, "offset": row.offset}
-
-
-def _one(image: MetadataImage, kind: str, pairs: Pairs) -> Answer:
-    return Answer({"count": 1, "offset": image.end_offset}, [Row(kind, pairs)])
-
-
-def _after(keys: list[T], after: T | None) -> Iterator[T]:
-    """Sorted keys past one."""
-    start = 0 if after is None else bisect_right(keys, after)  # type: ignore[call-overload]
-    return (keys[position] for position in range(start, len(keys)))
 
 
 def _number(text: str | None) -> int | None:
@@ -117,7 +81,7 @@ def _topic(image: MetadataImage, query: q.ShowTopic) -> Answer:
     start = 0 if after is None else max(0, after + 1)
     rows = (image.partitions.get((topic.id, number)) for number in range(start, topic.partitions))
     shown = (row for row in rows if row is not None and describe.is_shown(row))
-    return _page(
+    return page(
         image, "partition", shown, query.limit, describe.partition, lambda row: str(row.partition), full=query.full
     )
 
@@ -129,10 +93,10 @@ def _topics(image: MetadataImage, query: q.ListTopics) -> Answer:
     if query.match is not None and not any(letter in query.match for letter in "*?["):
         rows = [row] if (row := image.topics.get(query.match)) is not None else []
         rows = [row for row in rows if query.after is None or row.name > query.after]
-        return _page(image, "topic", rows, query.limit, describe.topic, lambda row: row.name, full=query.full)
-    names = (name for name in _after(image.topics.sorted_keys(), query.after) if matches(name))
+        return page(image, "topic", rows, query.limit, describe.topic, lambda row: row.name, full=query.full)
+    names = (name for name in keys_after(image.topics.sorted_keys(), query.after) if matches(name))
     found = (row for row in map(image.topics.get, names) if row is not None)
-    return _page(image, "topic", found, query.limit, describe.topic, lambda row: row.name, full=query.full)
+    return page(image, "topic", found, query.limit, describe.topic, lambda row: row.name, full=query.full)
 
 
 def _partitions(image: MetadataImage, query: q.ListPartitions) -> Answer:
@@ -149,7 +113,7 @@ def _partitions(image: MetadataImage, query: q.ListPartitions) -> Answer:
         )
 
     wanted = filter(is_wanted, _partitions_after(image, query, after))
-    return _page(
+    return page(
         image,
         "partition",
         wanted,
@@ -197,20 +161,20 @@ def _partitions_after(
 
 
 def _brokers(image: MetadataImage, query: q.ListBrokers) -> Answer:
-    rows = map(image.brokers.get, _after(image.brokers.sorted_keys(), _number(query.after)))
+    rows = map(image.brokers.get, keys_after(image.brokers.sorted_keys(), _number(query.after)))
     shown = (row for row in rows if row is not None and query.fenced in (None, row.fenced))
-    return _page(image, "broker", shown, query.limit, describe.broker, lambda row: str(row.id), full=query.full)
+    return page(image, "broker", shown, query.limit, describe.broker, lambda row: str(row.id), full=query.full)
 
 
 def _broker(image: MetadataImage, query: q.ShowBroker) -> Answer:
     row = image.brokers.get(query.id)
     if row is not None:
         pairs = describe.broker(row)
-        return _one(image, "broker", _full(row, pairs) if query.full else pairs)
+        return one_row(image, "broker", with_offset(row, pairs) if query.full else pairs)
     closed = image.closed.get(query.id)
     if closed is not None:
         pairs = describe.closed_broker(closed)
-        return _one(image, "broker", _full(closed, pairs) if query.full else pairs)
+        return one_row(image, "broker", with_offset(closed, pairs) if query.full else pairs)
     raise refusals.unknown_broker(query.id, image.end_offset, image.broker_ids())
 
 
@@ -220,9 +184,9 @@ def _features(image: MetadataImage) -> Answer:
 
 
 def _producers(image: MetadataImage, query: q.ListProducers) -> Answer:
-    rows = map(image.producers.get, _after(image.producers.sorted_keys(), _number(query.after)))
+    rows = map(image.producers.get, keys_after(image.producers.sorted_keys(), _number(query.after)))
     shown = (row for row in rows if row is not None)
-    return _page(image, "producer", shown, query.limit, describe.producer, lambda row: str(row.id), full=query.full)
+    return page(image, "producer", shown, query.limit, describe.producer, lambda row: str(row.id), full=query.full)
 
 
 def _producer(image: MetadataImage, query: q.ShowProducer) -> Answer:
@@ -230,4 +194,4 @@ def _producer(image: MetadataImage, query: q.ShowProducer) -> Answer:
     if row is None:
         raise refusals.unknown_producer(query.id, image.end_offset)
     pairs = describe.producer(row)
-    return _one(image, "producer", _full(row, pairs) if query.full else pairs)
+    return one_row(image, "producer", with_offset(row, pairs) if query.full else pairs)

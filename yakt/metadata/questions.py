@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from yakt.metadata.acls import AclFilter
 from yakt.metadata.entities import Entity, TopicPartition
 
 # --- queries: answered from an image ---------------------------------------------------------------------------------
@@ -76,6 +77,42 @@ class ShowProducer(msgspec.Struct, frozen=True, gc=False):
     full: bool = False
 
 
+class ListQuotas(msgspec.Struct, frozen=True, gc=False):
+    """QUOTA LIST: of entities that have each of the parts in `entity`, a name None being the default's."""
+
+    entity: tuple[tuple[str, str | None], ...] = ()
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
+class ListScramCredentials(msgspec.Struct, frozen=True, gc=False):
+    """SCRAM LIST: who has a credential, and for which mechanism; never what it is made of."""
+
+    user: str | None = None
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
+class ListAcls(msgspec.Struct, frozen=True, gc=False):
+    """ACL LIST, by their ids."""
+
+    filter: AclFilter = AclFilter()
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
+class ListTokens(msgspec.Struct, frozen=True, gc=False):
+    """TOKEN LIST; `owner` is a principal, `User:alice`."""
+
+    owner: str | None = None
+    limit: int = 1000
+    after: str | None = None
+    full: bool = False
+
+
 class FetchChanges(msgspec.Struct, frozen=True, gc=False):
     """FETCH and VIEW. `since` is an exclusive end, as a read's `offset=`: what changed at or past it; None: everything.
 
@@ -100,6 +137,10 @@ Query: TypeAlias = (
     | ListFeatures
     | ListProducers
     | ShowProducer
+    | ListQuotas
+    | ListScramCredentials
+    | ListAcls
+    | ListTokens
     | FetchChanges
 )
 

@@ -2,12 +2,13 @@
 
 import ipaddress
 
+from yakt.errors import RefusedError
 from yakt.metadata import refusals
-from yakt.metadata.commands import AlterQuota
+from yakt.metadata.commands import AlterQuota, DeleteQuotas
 from yakt.metadata.decision import Decision, Stamp
 from yakt.metadata.records import ClientQuotaRecord, EntityData, Record
-from yakt.metadata.rows import KeptRow
-from yakt.metadata.state import QuotaKey, State
+from yakt.metadata.rows import DEFAULT_ENTITY, KeptRow, QuotaKey
+from yakt.metadata.state import State
 
 IP = "ip"
 CLIENT_KEYS = ("producer_byte_rate", "consumer_byte_rate", "request_percentage", "controller_mutation_rate")
@@ -20,14 +21,13 @@ NAME_SIZE_MAX = 32_767
 def alter(state: State, command: AlterQuota, stamp: Stamp) -> Decision:
     """AlterClientQuotas of one entity: set, or removed; nothing is written for what is so already."""
     _check_entity(command.entity)
-    is_ip = any(kind == IP for kind, _ in command.entity)
-    keys = IP_KEYS if is_ip else CLIENT_KEYS
+    keys = _keys_of(command.entity)
     entity = tuple(EntityData(kind, name) for kind, name in command.entity)
-    named = tuple(sorted((kind, "\0" if name is None else name) for kind, name in command.entity))
+    named = key_of(command.entity)
     records: list[Record] = []
     for change in {change.key: change for change in command.changes}.values():
         if change.key not in keys:
-            raise refusals.invalid_request(f"Invalid configuration key {change.key}", key=change.key)
+            raise _invalid_key(change.key, keys)
         key: QuotaKey = (named, change.key)
         before = state.quotas.get(key)
         if change.value is None:
@@ -38,6 +38,44 @@ def alter(state: State, command: AlterQuota, stamp: Stamp) -> Decision:
         if _value_of(before) != change.value:
             records.append(ClientQuotaRecord(entity, change.key, change.value, False))
     return Decision(records, {})
+
+
+def delete(state: State, command: DeleteQuotas, stamp: Stamp) -> Decision:
+    """QUOTA DELETE: those that are set among the keys, or all."""
+    _check_entity(command.entity)
+    keys = _keys_of(command.entity)
+    for key in command.keys:
+        if key not in keys:
+            raise _invalid_key(key, keys)
+    entity = tuple(EntityData(kind, name) for kind, name in command.entity)
+    named = key_of(command.entity)
+    wanted = [key for key in keys if not command.keys or key in command.keys]
+    records: list[Record] = [
+        ClientQuotaRecord(entity, key, 0.0, True) for key in wanted if state.quotas.get((named, key)) is not None
+    ]
+    return Decision(records, {"deleted": len(records)})
+
+
+def key_of(entity: tuple[tuple[str, str | None], ...]) -> tuple[tuple[str, str], ...]:
+    """The entity as the state's tables have it."""
+    return tuple(sorted((kind, DEFAULT_ENTITY if name is None else name) for kind, name in entity))
+
+
+def changed_offset(state: State, entity: tuple[tuple[str, str | None], ...]) -> int | None:
+    """Of the last change of any quota of the entity, as far as that is known."""
+    named = key_of(entity)
+    offsets = [state.quotas.changed_offset((named, key)) for key in CLIENT_KEYS + IP_KEYS]
+    return max((offset for offset in offsets if offset is not None), default=None)
+
+
+def _keys_of(entity: tuple[tuple[str, str | None], ...]) -> tuple[str, ...]:
+    return IP_KEYS if any(kind == IP for kind, _ in entity) else CLIENT_KEYS
+
+
+def _invalid_key(key: str, keys: tuple[str, ...]) -> RefusedError:
+    return refusals.invalid_request(
+        f"Invalid configuration key {key}: this entity has {', '.join(keys)}", key=key, near=refusals.nearest(key, keys)
+    )
 
 
 def _check_entity(entity: tuple[tuple[str, str | None], ...]) -> None:

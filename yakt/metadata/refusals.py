@@ -200,6 +200,24 @@ def unknown_producer(producer_id: int, end_offset: int) -> RefusedError:
     )
 
 
+def unacceptable_credential(why: str, **details: object) -> RefusedError:
+    return RefusedError("UNACCEPTABLE_CREDENTIAL", why, kafka=93, details=details)
+
+
+def resource_not_found(why: str, *, hint: str | None = None, **details: object) -> RefusedError:
+    return RefusedError("RESOURCE_NOT_FOUND", why, kafka=91, hint=hint, details=details)
+
+
+def unknown_token(token_id: str, end_offset: int) -> RefusedError:
+    return RefusedError(
+        "DELEGATION_TOKEN_NOT_FOUND",
+        f"no delegation token {token_id[:64]} at offset {end_offset}",
+        kafka=62,
+        hint="TOKEN LIST",
+        details={"token": token_id[:64]},
+    )
+
+
 def conflict(why: str, *, hint: str | None = None, **details: object) -> RefusedError:
     return RefusedError("CONFLICT", why, hint=hint, details=details)
 

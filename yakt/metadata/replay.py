@@ -12,9 +12,11 @@ import msgspec
 from yakt.errors import ReplayError
 from yakt.ids import Uuid
 from yakt.metadata import records as r
+from yakt.metadata.acls import acl_of
 from yakt.metadata.codec import encode
 from yakt.metadata.row_records import hash_value
 from yakt.metadata.rows import (
+    DEFAULT_ENTITY,
     MIGRATING,
     TOPIC_CONFIG,
     BrokerRow,
@@ -375,7 +377,10 @@ def unregister_controller(state: State, record: r.UnregisterControllerRecord, of
 
 def client_quota(state: State, record: r.ClientQuotaRecord, offset: int) -> None:
     entity = tuple(
-        sorted((part.entity_type, "\0" if part.entity_name is None else part.entity_name) for part in record.entity)
+        sorted(
+            (part.entity_type, DEFAULT_ENTITY if part.entity_name is None else part.entity_name)
+            for part in record.entity
+        )
     )
     key = (entity, record.key)
     if not record.remove:
@@ -388,10 +393,17 @@ def acl(state: State, record: r.AccessControlEntryRecord, offset: int) -> None:
     if state.acls.get(record.id) is not None:
         raise ReplayError("an ACL with the id of another")
     _keep(state.acls, record.id, record, offset)
+    state.acl_ids.put(acl_of(record), record.id, offset)
 
 
 def remove_acl(state: State, record: r.RemoveAccessControlEntryRecord, offset: int) -> None:
+    row = state.acls.get(record.id)
     _remove(state.acls, record.id, "an ACL", offset)
+    assert row is not None
+    assert isinstance(row.record, r.AccessControlEntryRecord)
+    key = acl_of(row.record)
+    if state.acl_ids.get(key) == record.id:
+        state.acl_ids.put(key, None, offset)
 
 
 def scram(state: State, record: r.UserScramCredentialRecord, offset: int) -> None:

@@ -4,6 +4,7 @@
 """
 
 from typing import TypeAlias
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -30,6 +31,9 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 RECOVERED = 0
 RECOVERING = 1
+
+SCRAM_MECHANISMS = {1: "SCRAM-SHA-256", 2: "SCRAM-SHA-512"}
+"""By Kafka's number."""
 
 TOPIC_CONFIG = 2
 BROKER_CONFIG = 4
@@ -209,3 +213,25 @@ class KeptRow(msgspec.Struct, frozen=True, gc=False):
 
     record: KeptRecord
     offset: int
+
+
+DEFAULT_ENTITY = "\0"
+"""The default entity's name in a key."""
+QuotaKey: TypeAlias = tuple[tuple[tuple[str, str], ...], str]
+"""The entity's (type, name) pairs in order; and the quota's key."""
+
+
+def quota_name(key: QuotaKey) -> str:
+    """`user/alice,client-id/app:producer_byte_rate`, `user/:…` for the default; names are escaped as in a URL."""
+    entity, quota = key
+    parts = [f"{kind}/{'' if name == DEFAULT_ENTITY else quote(name, safe='@*')}" for kind, name in reversed(entity)]
+    return f"{','.join(parts)}:{quota}"
+
+
+def parse_quota_name(text: str) -> QuotaKey:
+    """The reverse of `quota_name`. Raises ValueError for what has not its form."""
+    entity, colon, quota = text.rpartition(":")
+    parts = [part.partition("/") for part in entity.split(",")]
+    if not colon or not all(slash for _, slash, _ in parts):
+        raise ValueError("is KIND/NAME,…:KEY")
+    return tuple(sorted((kind, unquote(name) or DEFAULT_ENTITY) for kind, _, name in parts)), quota

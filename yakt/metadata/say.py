@@ -2,10 +2,17 @@
 
 from collections.abc import Iterable
 
+from yakt.metadata import acls
 from yakt.metadata.describe import config_value, is_shown
 from yakt.metadata.indexes import PartitionTable
-from yakt.metadata.records import NO_LEADER
-from yakt.metadata.rows import BrokerRow, PartitionRow, entity_name
+from yakt.metadata.records import (
+    NO_LEADER,
+    AccessControlEntryRecord,
+    ClientQuotaRecord,
+    DelegationTokenRecord,
+    UserScramCredentialRecord,
+)
+from yakt.metadata.rows import SCRAM_MECHANISMS, BrokerRow, KeptRow, PartitionRow, entity_name
 from yakt.metadata.tables import Change
 
 
@@ -34,7 +41,39 @@ def say(change: Change) -> str:
             if row is None:
                 return f"producer {change.key} deleted"
             return f"producer {change.key} registered for broker {row.broker}"
+        case "quota" | "scram" | "acl" | "token":
+            return _kept(change.old if row is None else row, is_gone=row is None, is_new=old is None)
     return f"{change.kind} {change.name} changed"
+
+
+def _kept(row: KeptRow, *, is_gone: bool, is_new: bool) -> str:
+    record = row.record
+    match record:
+        case ClientQuotaRecord():
+            whose = " and ".join(
+                f"{part.entity_type} {part.entity_name}" if part.entity_name is not None else f"any {part.entity_type}"
+                for part in record.entity
+            )
+            return f"{record.key} of {whose} {'has no limit' if is_gone else f'is now {record.value:.15g}'}"
+        case UserScramCredentialRecord():
+            mechanism = SCRAM_MECHANISMS.get(record.mechanism, record.mechanism)
+            what = "may no longer log in" if is_gone else "may log in" if is_new else "has another password"
+            return f"user {record.name} {what} by {mechanism}"
+        case AccessControlEntryRecord():
+            return f"{_acl(record)}{', no longer' if is_gone else ''}"
+        case DelegationTokenRecord():
+            ended = "ended" if is_gone else "issued" if is_new else "renewed"
+            return f"delegation token {record.token_id} of {record.owner} {ended}"
+    return f"{type(record).__name__} changed"
+
+
+def _acl(record: AccessControlEntryRecord) -> str:
+    """`User:alice may READ topic/orders from any host`."""
+    may = "may" if record.permission_type == acls.ALLOW else "must not"
+    operation = acls.OPERATION_NAMES.get(record.operation, record.operation)
+    begins = "whatever begins with " if record.pattern_type == acls.PREFIXED else ""
+    host = "any host" if record.host == acls.WILDCARD else record.host
+    return f"{record.principal} {may} {operation} {begins}{acls.resource_text(record)} from {host}"
 
 
 def _broker(broker_id: int, old: BrokerRow | None, row: BrokerRow | None) -> str:

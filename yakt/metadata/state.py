@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from yakt.ids import Uuid
+from yakt.metadata.acls import Acl
 from yakt.metadata.indexes import Partitions, RequestKey
 from yakt.metadata.records import Record
 from yakt.metadata.rows import (
@@ -16,13 +17,11 @@ from yakt.metadata.rows import (
     NextProducerIdRow,
     PartitionRow,
     ProducerRow,
+    QuotaKey,
     RememberedRequest,
     TopicRow,
 )
 from yakt.metadata.tables import Rows
-
-QuotaKey: TypeAlias = tuple[tuple[tuple[str, str], ...], str]
-"""The entity's (type, name) pairs in order, the default entity's name written "\\0"; and the quota's key."""
 
 Ids: TypeAlias = tuple[int | Uuid, ...]
 
@@ -50,6 +49,8 @@ class State:
     producers: Rows[int, ProducerRow]
     quotas: Rows[QuotaKey, KeptRow]
     acls: Rows[Uuid, KeptRow]
+    acl_ids: Rows[Acl, Uuid]
+    """The id of each ACL: none is there twice, unless a log of Kafka's says so."""
     scram: Rows[tuple[str, int], KeptRow]
     tokens: Rows[str, KeptRow]
     requests: Rows[RequestKey, RememberedRequest]

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from yakt.metadata.rows import entity_name
+from yakt.metadata.acls import resource_text
+from yakt.metadata.rows import entity_name, quota_name
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -38,13 +39,16 @@ class Change(msgspec.Struct, gc=False):
 
     @property
     def kind(self) -> str:
-        """What a data line calls the entity: broker, topic, partition, config, feature, producer."""
+        """What a data line calls the entity: broker, topic, partition, config, feature, producer, quota, scram, …."""
         noun: str = self.table.noun
         return noun
 
     @property
     def name(self) -> str:
-        """The entity as a command names it: an id, a topic's name, `topic:partition`, `kind/name` of a config."""
+        """The entity as a command names it: an id, a topic's name, `topic:partition`, `kind/name` of a config.
+
+        A quota as `user/alice:producer_byte_rate`, a credential by its user, an ACL by its resource.
+        """
         key = self.key
         match self.kind:
             case "partition":
@@ -52,6 +56,12 @@ class Change(msgspec.Struct, gc=False):
                 return f"{row.topic}:{row.partition}"
             case "config":
                 return entity_name(key)
+            case "quota":
+                return quota_name(key)
+            case "scram":
+                return str(key[0])
+            case "acl":
+                return resource_text((self.old if self.row is None else self.row).record)
             case _:
                 return str(key)
 
@@ -89,6 +99,10 @@ class Rows(ABC, Generic[K, R]):
     @abstractmethod
     def changed_offset(self, key: K) -> int | None:
         """Of the last change of this key as far as that is known, removals included; None: nothing is known."""
+
+    @abstractmethod
+    def newest_offset(self) -> int:
+        """Of the last change of any key, as far as that is known, removals included; -1: of none."""
 
     def __len__(self) -> int:
         return len(self.all_keys())
@@ -197,6 +211,9 @@ class Table(Rows[K, R]):
         changed = _offset_of(row)
         return changed if gone is None else max(changed, gone)
 
+    def newest_offset(self) -> int:
+        return max(max(map(_offset_of, self.items.values()), default=-1), max(self._gone.values(), default=-1))
+
     def sorted_keys(self) -> list[K]:
         if self._order is None:
             self._order = sorted(self.items)  # type: ignore[type-var]
@@ -261,6 +278,9 @@ class Overlay(Rows[K, R]):
         change = self.over.get(key)
         return change.offset if change is not None else self.base.changed_offset(key)
 
+    def newest_offset(self) -> int:
+        return max((change.offset for change in self.over.values()), default=self.base.newest_offset())
+
     def sorted_keys(self) -> list[K]:
         return self.base.sorted_keys() if not self.over else super().sorted_keys()
 
@@ -303,6 +323,9 @@ class PinnedRows(Rows[K, R]):
         row = self.get(key)
         return None if row is None else _offset_of(row)
 
+    def newest_offset(self) -> int:
+        return max((_offset_of(row) for row in self.rows()), default=-1)
+
 
 class CopiedRows(Rows[K, R]):
     """A small table that forgets by itself, pinned by copying it."""
@@ -335,3 +358,6 @@ class CopiedRows(Rows[K, R]):
     def changed_offset(self, key: K) -> int | None:
         row = self.items.get(key)
         return None if row is None else _offset_of(row)
+
+    def newest_offset(self) -> int:
+        return max(map(_offset_of, self.items.values()), default=-1)

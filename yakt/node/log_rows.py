@@ -4,7 +4,7 @@ from typing import cast
 
 from yakt.batch import RecordBatch
 from yakt.metadata.answers import Pairs, Row
-from yakt.metadata.codec import decode_batch, kind_of, plain_record
+from yakt.metadata.codec import decode_batch, kind_of, shown_record
 from yakt.metadata.tags import Origin, origins_of, plain_tags
 from yakt.wire.batch import timestamp_ms
 from yakt.wire.control import kind_of_control, plain_control
@@ -23,7 +23,7 @@ def rows_of(batch: RecordBatch) -> list[Row]:
     rows: list[Row] = []
     records = decode_batch(batch.body)
     for i, (record, origin) in enumerate(zip(records, origins_of(records), strict=True)):
-        fields = plain_record(record)
+        fields = shown_record(record)
         if record.tags and (tags := plain_tags(record)):
             fields["tags"] = tags
         rows.append(_row(batch, i, kind_of(record), time_ms, who(origin), fields))

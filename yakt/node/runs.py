@@ -22,6 +22,8 @@ WRITES: frozenset[type] = frozenset(commands.Command.__args__)
 """Types decided by the leader alone."""
 QUERIES: frozenset[type] = frozenset(questions.Query.__args__)
 """Types answered from an image."""
+COSTLY: frozenset[type] = frozenset((commands.SetScramCredential,))
+"""Writes whose decision takes milliseconds: each a run of its own, so that others are let in between."""
 
 
 @attrs.define(eq=False)
@@ -91,7 +93,7 @@ def cut(asked: Sequence[Asked], start: int) -> tuple[str, int]:
     first = asked[start]
     kind = kind_of(first)
     end = start + 1
-    if kind == "node" or is_slow(first):
+    if kind == "node" or is_slow(first) or type(first.command) in COSTLY:
         return kind, end
     options: Options = first.options
     size = len(first.line)
@@ -101,7 +103,7 @@ def cut(asked: Sequence[Asked], start: int) -> tuple[str, int]:
             break
         if other.options is not options and other.options != options:
             break
-        if kind_of(other) != kind or is_slow(other):
+        if kind_of(other) != kind or (type(other.command) in COSTLY if kind == "write" else is_slow(other)):
             break
         end += 1
     return kind, end

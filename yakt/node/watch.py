@@ -67,9 +67,11 @@ class WatchHub:
 
 
 def _name(row: Row) -> str:
-    """What `match=` is held against: the name of a topic or entity, a partition's topic, else the id."""
+    """What `match=` is held against: the name of a topic or entity, a partition's topic, an ACL's resource, a user (or
+    client id or address), else the id."""
     pairs = row.pairs
-    return str(next((pairs[key] for key in ("name", "topic", "entity", "id", "producer") if key in pairs), ""))
+    keys = ("name", "topic", "entity", "resource", "user", "client_id", "ip", "id", "producer")
+    return str(next((found for key in keys if (found := pairs.get(key)) is not None), ""))
 
 
 def _event(change: Change, kind: str | None, match: str | None) -> WatchEvent | None:

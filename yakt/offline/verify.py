@@ -17,7 +17,7 @@ from yakt.errors import CodecError, ReplayError
 from yakt.ids import Offset, OffsetAndEpoch
 from yakt.line.replies import format_value
 from yakt.metadata import snapshot
-from yakt.metadata.codec import decode, decode_values, encode, kind_of, plain_record
+from yakt.metadata.codec import decode, decode_values, encode, kind_of, shown_record
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.records import NoOpRecord, Record
 from yakt.metadata.state import State
@@ -228,7 +228,7 @@ def _values(state: State, has_tags: bool) -> Counter[bytes]:
 
 
 def _identity(record: Record) -> str:
-    shown = " ".join(f"{key}={format_value(value)}" for key, value in plain_record(record).items())  # type: ignore[arg-type]
+    shown = " ".join(f"{key}={format_value(value)}" for key, value in shown_record(record).items())  # type: ignore[arg-type]
     return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}…"
 
 

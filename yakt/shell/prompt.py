@@ -11,6 +11,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from yakt.line.completion import complete
+from yakt.line.grammar import holds_secret
 
 
 class _CommandCompleter(Completer):
@@ -28,6 +29,15 @@ def history_path() -> Path:
     return Path(state) / "yakt" / "history"
 
 
+class _Discreet(FileHistory):
+    """Remembers no line that holds a password."""
+
+    def append_string(self, string: str) -> None:
+        """As prompt_toolkit asks for it."""
+        if not holds_secret(string):
+            super().append_string(string)
+
+
 def _history() -> History:
     path = history_path()
     try:
@@ -35,7 +45,7 @@ def _history() -> History:
         path.touch(mode=0o600)
     except OSError:
         return InMemoryHistory()  # a home that cannot be written to is no reason to say nothing
-    return FileHistory(str(path))
+    return _Discreet(str(path))
 
 
 def make_prompt() -> Callable[[str], str]:
