@@ -9,6 +9,7 @@ from yakt.metadata import commands as c
 from yakt.metadata.answers import Answer
 from yakt.metadata.commands import Command
 from yakt.metadata.entities import Entity
+from yakt.metadata.partition_counts import PartitionCounts
 from yakt.metadata.tables import HASH_MASK
 
 BROKERS = st.integers(0, 3)
@@ -123,6 +124,15 @@ class Machine(RuleBasedStateMachine):
             for broker_id in range(4):
                 found = {row.key for row in state.partitions.of_broker(broker_id)}
                 assert found == {row.key for row in every if row is not None and broker_id in row.replicas}
+
+    @invariant()
+    def partitions_are_counted(self) -> None:
+        for image in (self.cluster.image, self.cluster.follower):
+            anew = PartitionCounts()
+            for row in image.partition_table.items.values():
+                anew.add(row)
+            kept = image.partition_table.counts
+            assert [getattr(kept, name) for name in kept.__slots__] == [getattr(anew, name) for name in anew.__slots__]
 
     @invariant()
     def leaders_are_in_sync_and_active(self) -> None:

@@ -9,6 +9,7 @@ from yakt.errors import RefusedError
 from yakt.metadata import commands as c
 from yakt.metadata import questions as q
 from yakt.metadata.entities import Entity
+from yakt.metadata.image import MetadataImage
 from yakt.metadata.queries import answer
 from yakt.metadata.questions import Query
 
@@ -161,3 +162,73 @@ def test_refusals(cluster: Cluster, query: Query, code: str, details: dict[str, 
 def test_nothing_set_is_an_empty_answer(cluster: Cluster) -> None:
     for entity in (Entity("topic", "a"), Entity("broker", ""), Entity("group", "g")):
         assert ask(cluster, q.GetConfigs(entity))[0]["count"] == 0
+
+
+def test_a_summary_counts_what_is_there_and_what_is_wrong(cluster: Cluster) -> None:
+    pairs, rows = ask(cluster, q.ShowSummary())
+    assert rows == []
+    assert pairs == {
+        "brokers": 3,
+        "fenced": 1,
+        "shutting_down": 0,
+        "topics": 3,
+        "partitions": 3,
+        "leaderless": 1,
+        "under_replicated": 2,
+        "reassigning": 0,
+        "offset": cluster.image.end_offset,
+        "epoch": cluster.epoch,
+        "time": cluster.image.timestamp_ms,
+    }
+    assert answer(MetadataImage(), q.ShowSummary()).pairs["time"] is None
+
+
+def test_topics_with_problems(cluster: Cluster) -> None:
+    def found(**fields: Any) -> list[tuple[Any, ...]]:
+        _, rows = ask(cluster, q.ListTopics(counts=True, **fields))
+        return [(row["name"], row["leaderless"], row["under_replicated"]) for row in rows]
+
+    assert found() == [("a", 1, 0), ("empty", 0, 0), ("orders", 0, 2)]
+    assert found(problems=True) == [("a", 1, 0), ("orders", 0, 2)]
+    assert found(problems=True, match="o*") == [("orders", 0, 2)]
+    assert found(problems=True, match="empty") == []
+    assert found(problems=True, after="a", limit=1) == [("orders", 0, 2)]
+    assert ask(cluster, q.ListTopics(problems=True, limit=1))[0]["next"] == "a"
+
+
+def test_partitions_with_problems_among_many_without() -> None:
+    """Few with a problem are looked up by it, many by a walk in order: the pages are the same."""
+    cluster = Cluster()
+    for broker_id in (1, 2, 3):
+        cluster.broker(broker_id)
+    for number in range(12):
+        cluster.topic(f"t{number:02}", *([[1], [2]] if number % 3 else [[1], [3]]))
+        cluster.topic(f"u{number:02}", *([[1, 2], [2, 1]] if number % 3 else [[1, 3], [1, 2]]))
+    cluster.do(c.FenceBroker(3))
+
+    def keys(**fields: Any) -> list[str]:
+        _, rows = ask(cluster, q.ListPartitions(**fields))
+        return [f"{row['topic']}:{row['partition']}" for row in rows]
+
+    assert keys(leaderless=True) == ["t00:1", "t03:1", "t06:1", "t09:1"]
+    assert keys(under_replicated=True, after="u03:0") == ["u06:0", "u09:0"]
+    assert keys(under_replicated=True, leaderless=True) == []
+    assert keys(leader=2, limit=2) == ["t01:1", "t02:1"]
+    for number in range(12):
+        if number % 3:
+            cluster.do(c.DeleteTopic(f"t{number:02}"))
+            cluster.do(c.DeleteTopic(f"u{number:02}"))
+    assert keys(leaderless=True) == ["t00:1", "t03:1", "t06:1", "t09:1"]
+    assert keys(leaderless=True, after="t03:1", limit=1) == ["t06:1"]
+    assert keys(leaderless=True, after="t09:1") == []
+
+
+def test_brokers_with_counts_and_by_a_glob(cluster: Cluster) -> None:
+    def found(**fields: Any) -> list[tuple[Any, ...]]:
+        _, rows = ask(cluster, q.ListBrokers(counts=True, **fields))
+        return [(row["id"], row["leads"], row["replicas"], row["out_of_sync"]) for row in rows]
+
+    assert found() == [(1, 1, 2, 0), (2, 0, 3, 2), (11, 1, 2, 0)]
+    assert found(match="r1*") == [(1, 1, 2, 0), (11, 1, 2, 0)]
+    assert found(match="2") == [(2, 0, 3, 2)]
+    assert ask(cluster, q.ShowBroker(2, counts=True))[1][0]["out_of_sync"] == 2

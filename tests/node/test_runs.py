@@ -30,7 +30,17 @@ def test_other_options_end_a_run() -> None:
 def test_an_ask_of_the_node_and_whatever_may_wait_stand_alone() -> None:
     assert runs_of("STATUS", "STATUS") == [("node", 1), ("node", 1)]
     assert runs_of("TOPIC LIST", "TOPIC LIST at=3", "TOPIC LIST") == [("query", 1), ("query", 1), ("query", 1)]
+    assert runs_of("FETCH at=3 since=0", "FETCH at=3 since=0 wait=10") == [("query", 1), ("query", 1)]
     assert runs_of("FETCH since=0", "FETCH since=0 wait=10") == [("query", 1), ("query", 1)]
+
+
+def test_questions_about_one_moment_of_the_past_go_there_together() -> None:
+    assert runs_of("SUMMARY at=3", "TOPIC LIST at=3", "TOPIC LIST at=4", "STATUS", "SUMMARY at=4") == [
+        ("query", 2),
+        ("query", 1),
+        ("node", 1),
+        ("query", 1),
+    ]
 
 
 def test_a_run_of_writes_fits_into_one_forwarded_request() -> None:

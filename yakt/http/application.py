@@ -210,7 +210,7 @@ class Application:
 
     async def _show_metrics(self, request: Request) -> Response:
         health = await self._asking(request, {}).ask("HEALTH")
-        text = await self._metrics.text(ready=health.pairs["ready"] is True)
+        text = self._metrics.text(ready=health.pairs["ready"] is True)
         return Response(text, headers={"content-type": METRICS_TYPE})
 
     async def _openapi(self, request: Request) -> Response:

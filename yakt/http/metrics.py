@@ -4,20 +4,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-import attrs
-import trio
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from yakt.line.declarations import COMMANDS
-from yakt.metadata.records import NO_LEADER
 from yakt.node.service import ControllerService, Traffic
 
 ROLES = ("unattached", "prospective", "candidate", "leader", "follower", "resigned")
-A_STEP = 2000
-"""Partitions counted before others get their turn."""
 
 
 class HistogramView(Protocol):
@@ -58,14 +53,6 @@ class Figures(Protocol):
         ...
 
 
-@attrs.frozen
-class _Partitions:
-    end_offset: int
-    count: int
-    leaderless: int
-    under_replicated: int
-
-
 class Metrics:
     """Gathers what /metrics shows."""
 
@@ -73,35 +60,16 @@ class Metrics:
         self._service = service
         self._figures = figures
         self._traffic = traffic
-        self._partitions = _Partitions(-1, 0, 0, 0)
         self._ready = False
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._registry.register(_Gatherer(self))
 
-    async def text(self, *, ready: bool) -> bytes:
+    def text(self, *, ready: bool) -> bytes:
         """The page. `ready`: a write sent here now would commit."""
         self._ready = ready
-        await self._count_partitions()
         return generate_latest(self._registry)
-
-    async def _count_partitions(self) -> None:
-        """In slices; not again while nothing has changed."""
-        image = self._service.image
-        end_offset = image.end_offset
-        if end_offset == self._partitions.end_offset:
-            return
-        count = leaderless = under_replicated = 0
-        for position, key in enumerate(list(image.partitions.all_keys()), 1):
-            row = image.partitions.get(key)
-            if row is not None and row.replicas:
-                count += 1
-                leaderless += row.leader == NO_LEADER
-                under_replicated += len(row.isr) < len(row.replicas)
-            if position % A_STEP == 0:
-                await trio.lowlevel.checkpoint()
-        self._partitions = _Partitions(end_offset, count, leaderless, under_replicated)
 
     def collect(self) -> Iterator[Metric]:
         """All families of ours."""
@@ -152,13 +120,14 @@ class Metrics:
         for state, count in states.items():
             brokers.add_metric([state], count)
         yield brokers
+        counts = image.partition_table.counts
         yield _gauge("yakt_topics", "Topics.", len(image.topics))
-        yield _gauge("yakt_partitions", "Partitions.", self._partitions.count)
-        yield _gauge("yakt_partitions_leaderless", "Partitions without a leader.", self._partitions.leaderless)
+        yield _gauge("yakt_partitions", "Partitions.", counts.shown)
+        yield _gauge("yakt_partitions_leaderless", "Partitions without a leader.", counts.total_leaderless)
         yield _gauge(
             "yakt_partitions_under_replicated",
             "Partitions with replicas out of sync.",
-            self._partitions.under_replicated,
+            counts.total_under,
         )
 
     def _listener(self) -> Iterator[Metric]:

@@ -21,9 +21,11 @@ from yakt.metadata.questions import (
     FetchChanges,
     ListSnapshots,
     ReadLog,
+    ShowFigures,
     ShowHealth,
     ShowQuorum,
     ShowStatus,
+    ShowSummary,
     TransferLeadership,
     VerifySnapshot,
 )
@@ -127,6 +129,18 @@ _NODE = (
         reply=("leader", "epoch", "high_watermark"),
     ),
     CommandSpec(
+        name="QUORUM FIGURES",
+        kind="node",
+        text="How often and how quickly the leader committed, counted since its process started.",
+        make=ShowFigures,
+        reply=("node", "leader", "epoch", "elections", "commits", "commit_ms", "bounds_ms", "counts"),
+        notes=(
+            "commit_ms= is the sum over all commits.",
+            "counts= has one for each upper bound in bounds_ms=, and one for what is beyond.",
+            "Two answers of one node, a while apart, tell what happened between them.",
+        ),
+    ),
+    CommandSpec(
         name="QUORUM TRANSFER",
         kind="node",
         text="Hand the leadership over.",
@@ -188,6 +202,26 @@ _CHANGE_ROWS = (
     "token",
 )
 _CHANGES = (
+    CommandSpec(
+        name="SUMMARY",
+        kind="read",
+        text="The metadata in a few numbers, problems first to be seen.",
+        make=ShowSummary,
+        reply=(
+            "brokers",
+            "fenced",
+            "shutting_down",
+            "topics",
+            "partitions",
+            "leaderless",
+            "under_replicated",
+            "reassigning",
+            "offset",
+            "time",
+        ),
+        notes=("time= is that of the newest record, ms; null before the first.",),
+        examples=(Example(line="SUMMARY read=local", text="at once, from what this node has applied"),),
+    ),
     CommandSpec(
         name="FETCH",
         kind="read",

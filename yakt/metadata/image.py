@@ -72,7 +72,7 @@ class MetadataImage(State):
         self.topic_names = table("topic id")
         self.folded_topics = table("folded topic")
         self.directories = table("directory")
-        self.partitions = PartitionTable(self.apply, hash_partition, brokers)
+        self.partitions = self.partition_table = PartitionTable(self.apply, hash_partition, brokers)
         self.configs = table("config", hash_config, watched=True)
         self.quotas = table("quota", hash_kept, watched=True)
         self.next_producer_id = table("producer ids", hash_next_producer_id)
@@ -83,7 +83,7 @@ class MetadataImage(State):
         self.producers = table("producer", watched=True)
         self.closed = self.closed_table = ClosedTable(self.apply)
         self.requests = self.request_table = RequestTable(self.apply)
-        self.tables += [self.partitions, self.closed_table, self.request_table]
+        self.tables += [self.partition_table, self.closed_table, self.request_table]
 
     # --- changing it
 
@@ -230,9 +230,10 @@ class PinnedImage(State):
         self._open = True
         self._saved: dict[int, dict[Any, Any]] = {}
         for name, rows in list(vars(image).items()):
+            if name.endswith("_table"):
+                continue  # the same by its own type: a pinned version has rows alone
             if isinstance(rows, RequestTable | ClosedTable):
-                if not name.endswith("_table"):
-                    setattr(self, name, CopiedRows(rows))
+                setattr(self, name, CopiedRows(rows))
             elif isinstance(rows, Table):
                 pinned = PinnedPartitions(rows) if isinstance(rows, PartitionTable) else PinnedRows(rows)
                 setattr(self, name, pinned)

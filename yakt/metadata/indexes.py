@@ -1,9 +1,10 @@
-"""Tables that keep more than their rows: partitions by broker, remembered requests, closed brokers."""
+"""Tables that keep more than their rows: partitions by broker and condition, remembered requests, closed brokers."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from yakt.metadata.partition_counts import PartitionCounts
 from yakt.metadata.rows import BrokerRow, ClosedBroker, PartitionKey, PartitionRow, RememberedRequest
 from yakt.metadata.tables import Change, CopiedRows, Overlay, PinnedRows, RowHash, Rows, Table
 
@@ -27,17 +28,22 @@ class Partitions(Rows[PartitionKey, PartitionRow]):
 
 
 class PartitionTable(Table[PartitionKey, PartitionRow], Partitions):
-    __slots__ = ("brokers", "by_broker")
+    __slots__ = ("brokers", "by_broker", "counts")
 
     def __init__(self, on_change: Callable[[Change], None], hash_of: RowHash, brokers: Table[int, BrokerRow]) -> None:
         super().__init__("partition", on_change, hash_of=hash_of, watched=True)
         self.by_broker: dict[int, set[PartitionKey]] = {}
+        self.counts = PartitionCounts()
         self.brokers = brokers
         """Of the same image: why a leader changed is told by what became of the old one."""
 
     def apply(self, change: Change) -> None:
         super().apply(change)
         key: PartitionKey = change.key
+        if change.old is not None:
+            self.counts.take_away(change.old)
+        if change.row is not None:
+            self.counts.add(change.row)
         before: tuple[int, ...] = change.old.replicas if change.old is not None else ()
         after: tuple[int, ...] = change.row.replicas if change.row is not None else ()
         if before == after:

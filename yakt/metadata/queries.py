@@ -3,24 +3,28 @@
 import fnmatch
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from typing import Any, assert_never
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from typing import assert_never
 
+from yakt.ids import Uuid
 from yakt.metadata import describe, feed, kept_queries, refusals
 from yakt.metadata import questions as q
-from yakt.metadata.answers import Answer, Row
+from yakt.metadata.answers import Answer, Pairs, Row
 from yakt.metadata.config_control import resource_of
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.pages import keys_after, one_row, page, with_offset
 from yakt.metadata.questions import Query
 from yakt.metadata.records import NO_LEADER
-from yakt.metadata.rows import BROKER_CONFIG, TOPIC_CONFIG, PartitionRow
+from yakt.metadata.rows import BROKER_CONFIG, TOPIC_CONFIG, BrokerRow, PartitionRow, TopicRow
 from yakt.metadata.topic_control import find as find_topic
 
 
 def answer(image: MetadataImage, query: Query) -> Answer:
     """Answer from the image as it is now. Raises RefusedError: an unknown entity, a page's key that is none."""
     match query:
+        case q.ShowSummary():
+            return _summary(image)
         case q.GetConfigs():
             return _configs(image, query)
         case q.ShowTopic():
@@ -62,6 +66,36 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
+def _summary(image: MetadataImage) -> Answer:
+    counts = image.partition_table.counts
+    fenced = shutting_down = 0
+    for key in image.brokers.all_keys():
+        row = image.brokers.get(key)
+        assert row is not None
+        fenced += row.fenced
+        shutting_down += row.shutting_down and not row.fenced
+    return Answer(
+        {
+            "brokers": len(image.brokers),
+            "fenced": fenced,
+            "shutting_down": shutting_down,
+            "topics": len(image.topics),
+            "partitions": counts.shown,
+            "leaderless": counts.total_leaderless,
+            "under_replicated": counts.total_under,
+            "reassigning": counts.reassigning,
+            "offset": image.end_offset,
+            "epoch": image.epoch,
+            "time": image.timestamp_ms or None,
+        }
+    )
+
+
+def _globbed(match: str | None) -> Callable[[str], object]:
+    """Whether a name matches the glob; with None all do."""
+    return (lambda _name: True) if match is None else re.compile(fnmatch.translate(match)).match
+
+
 def _configs(image: MetadataImage, query: q.GetConfigs) -> Answer:
     key = resource_of(query.entity)
     row = image.configs.get(key)
@@ -87,16 +121,37 @@ def _topic(image: MetadataImage, query: q.ShowTopic) -> Answer:
 
 
 def _topics(image: MetadataImage, query: q.ListTopics) -> Answer:
-    matches: Callable[[str], Any] = (
-        (lambda _name: True) if query.match is None else re.compile(fnmatch.translate(query.match)).match
-    )
+    matches = _globbed(query.match)
+    counts = image.partition_table.counts
+
+    def pairs_of(row: TopicRow) -> Pairs:
+        if not query.counts:
+            return describe.topic(row)
+        return {
+            **describe.topic(row),
+            "leaderless": len(counts.leaderless.get(row.id, ())),
+            "under_replicated": len(counts.under_replicated.get(row.id, ())),
+        }
+
+    def is_wanted(row: TopicRow) -> bool:
+        return not query.problems or row.id in counts.leaderless or row.id in counts.under_replicated
+
     if query.match is not None and not any(letter in query.match for letter in "*?["):
         rows = [row] if (row := image.topics.get(query.match)) is not None else []
-        rows = [row for row in rows if query.after is None or row.name > query.after]
-        return page(image, "topic", rows, query.limit, describe.topic, lambda row: row.name, full=query.full)
-    names = (name for name in keys_after(image.topics.sorted_keys(), query.after) if matches(name))
-    found = (row for row in map(image.topics.get, names) if row is not None)
-    return page(image, "topic", found, query.limit, describe.topic, lambda row: row.name, full=query.full)
+        rows = [row for row in rows if (query.after is None or row.name > query.after) and is_wanted(row)]
+        return page(image, "topic", rows, query.limit, pairs_of, lambda row: row.name, full=query.full)
+    known = _topics_of(image, {*counts.leaderless, *counts.under_replicated}) if query.problems else None
+    keys = image.topics.sorted_keys() if known is None else known
+    names = (name for name in keys_after(keys, query.after) if matches(name))
+    found = (row for row in map(image.topics.get, names) if row is not None and is_wanted(row))
+    return page(image, "topic", found, query.limit, pairs_of, lambda row: row.name, full=query.full)
+
+
+def _topics_of(image: MetadataImage, ids: Collection[Uuid]) -> list[str] | None:
+    """Names of these topics in order; None where they are so many that a look at all in order is less work."""
+    if len(ids) > len(image.topics) // 4:
+        return None
+    return sorted(name for name in map(image.topic_names.get, ids) if name is not None)
 
 
 def _partitions(image: MetadataImage, query: q.ListPartitions) -> Answer:
@@ -108,6 +163,7 @@ def _partitions(image: MetadataImage, query: q.ListPartitions) -> Answer:
         return (
             describe.is_shown(row)
             and (query.broker is None or query.broker in row.replicas)
+            and (query.leader is None or query.leader == row.leader)
             and (not query.leaderless or row.leader == NO_LEADER)
             and (not query.under_replicated or len(row.isr) < len(row.replicas))
         )
@@ -137,12 +193,23 @@ def _partition_key(text: str | None) -> tuple[str, int] | None:
 def _partitions_after(
     image: MetadataImage, query: q.ListPartitions, after: tuple[str, int] | None
 ) -> Iterator[PartitionRow]:
-    """By topic and number, past a key; of one broker without a look at the others' partitions."""
-    if query.broker is not None and query.topic is None:
-        rows = sorted(image.partitions.of_broker(query.broker), key=lambda row: (row.topic, row.partition))
+    """By topic and number, past a key; of one broker, or with a problem, without a look at the others' partitions."""
+    broker_id = query.leader if query.broker is None else query.broker
+    if broker_id is not None and query.topic is None:
+        rows = sorted(image.partitions.of_broker(broker_id), key=lambda row: (row.topic, row.partition))
         yield from (row for row in rows if after is None or (row.topic, row.partition) > after)
         return
-    names = [query.topic] if query.topic is not None else image.topics.sorted_keys()
+    counts = image.partition_table.counts
+    with_problems = (
+        counts.leaderless if query.leaderless else counts.under_replicated if query.under_replicated else None
+    )
+    names: list[str] | None = None
+    if query.topic is not None:
+        names = [query.topic]
+    elif with_problems is not None:
+        names = _topics_of(image, with_problems)
+    if names is None:
+        names = image.topics.sorted_keys()
     start = 0
     if after is not None and query.topic is None:
         start = max(0, bisect_right(names, after[0]) - 1)
@@ -154,7 +221,10 @@ def _partitions_after(
             if topic.name < after[0]:
                 continue
             first = after[1] + 1 if topic.name == after[0] else 0
-        for number in range(first, topic.partitions):
+        numbers: Iterable[int] = range(first, topic.partitions)
+        if with_problems is not None:
+            numbers = sorted(number for number in with_problems.get(topic.id, ()) if number >= first)
+        for number in numbers:
             row = image.partitions.get((topic.id, number))
             if row is not None:
                 yield row
@@ -162,14 +232,35 @@ def _partitions_after(
 
 def _brokers(image: MetadataImage, query: q.ListBrokers) -> Answer:
     rows = map(image.brokers.get, keys_after(image.brokers.sorted_keys(), _number(query.after)))
-    shown = (row for row in rows if row is not None and query.fenced in (None, row.fenced))
-    return page(image, "broker", shown, query.limit, describe.broker, lambda row: str(row.id), full=query.full)
+    matches = _globbed(query.match)
+
+    def is_wanted(row: BrokerRow) -> bool:
+        if query.fenced not in (None, row.fenced):
+            return False
+        hosts = [point.host for point in row.end_points[:1]]
+        return query.match is None or any(matches(word) for word in (str(row.id), *hosts, row.rack or ""))
+
+    shown = (row for row in rows if row is not None and is_wanted(row))
+    pairs_of = partial(_broker_pairs, image, query.counts)
+    return page(image, "broker", shown, query.limit, pairs_of, lambda row: str(row.id), full=query.full)
+
+
+def _broker_pairs(image: MetadataImage, counts: bool, row: BrokerRow) -> Pairs:
+    if not counts:
+        return describe.broker(row)
+    table = image.partition_table
+    return {
+        **describe.broker(row),
+        "leads": table.counts.led[row.id],
+        "replicas": len(table.by_broker.get(row.id, ())),
+        "out_of_sync": table.counts.out_of_sync[row.id],
+    }
 
 
 def _broker(image: MetadataImage, query: q.ShowBroker) -> Answer:
     row = image.brokers.get(query.id)
     if row is not None:
-        pairs = describe.broker(row)
+        pairs = _broker_pairs(image, query.counts, row)
         return one_row(image, "broker", with_offset(row, pairs) if query.full else pairs)
     closed = image.closed.get(query.id)
     if closed is not None:

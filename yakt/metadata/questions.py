@@ -14,27 +14,40 @@ from yakt.metadata.entities import Entity, TopicPartition
 # --- queries: answered from an image ---------------------------------------------------------------------------------
 
 
+class ShowSummary(msgspec.Struct, frozen=True, gc=False):
+    """SUMMARY: the state in a few numbers."""
+
+
 class ListBrokers(msgspec.Struct, frozen=True, gc=False):
-    """BROKER LIST; `after`: the key that ended the last page. `full`, here and below: each row with its `offset=`."""
+    """BROKER LIST; `after`: the key that ended the last page. `full`, here and below: each row with its `offset=`.
+
+    `match`: a glob held against id, host and rack. `counts`: each row with how many partitions it leads and holds.
+    """
 
     fenced: bool | None = None
     limit: int = 1000
     after: str | None = None
     full: bool = False
+    match: str | None = None
+    counts: bool = False
 
 
 class ShowBroker(msgspec.Struct, frozen=True, gc=False):
     id: int
     full: bool = False
+    counts: bool = False
 
 
 class ListTopics(msgspec.Struct, frozen=True, gc=False):
-    """TOPIC LIST; `match` is a glob (`fnmatch`, case-sensitive)."""
+    """TOPIC LIST; `match` is a glob (`fnmatch`, case-sensitive). `problems`: only topics with a partition that has no
+    leader or replicas out of sync; `counts`: each row with how many of those it has."""
 
     match: str | None = None
     limit: int = 1000
     after: str | None = None
     full: bool = False
+    problems: bool = False
+    counts: bool = False
 
 
 class ShowTopic(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +69,7 @@ class ListPartitions(msgspec.Struct, frozen=True, gc=False):
     limit: int = 1000
     after: str | None = None
     full: bool = False
+    leader: int | None = None
 
 
 class GetConfigs(msgspec.Struct, frozen=True, gc=False):
@@ -128,7 +142,8 @@ class FetchChanges(msgspec.Struct, frozen=True, gc=False):
 
 
 Query: TypeAlias = (
-    GetConfigs
+    ShowSummary
+    | GetConfigs
     | ShowTopic
     | ListTopics
     | ListPartitions
@@ -164,6 +179,10 @@ class Explain(msgspec.Struct, frozen=True, gc=False):
 
 class ShowQuorum(msgspec.Struct, frozen=True, gc=False):
     """QUORUM SHOW: the leader's view of voters and observers."""
+
+
+class ShowFigures(msgspec.Struct, frozen=True, gc=False):
+    """QUORUM FIGURES: what the leader has counted since its process started."""
 
 
 class TransferLeadership(msgspec.Struct, frozen=True, gc=False):
@@ -219,6 +238,7 @@ NodeAsk: TypeAlias = (
     | ShowHealth
     | Explain
     | ShowQuorum
+    | ShowFigures
     | TransferLeadership
     | ReadLog
     | FindTimes

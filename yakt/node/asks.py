@@ -81,6 +81,9 @@ async def answer(here: Here, asked: Asked) -> Result:
             return await show_health(here)
         case questions.ShowQuorum():
             return await show_quorum(here, asked)
+        case questions.ShowFigures():
+            result = await here.leadership.ask(asked)
+            return show_figures(here) if result is None else result
         case questions.TransferLeadership(to=to):
             result = await here.leadership.ask(asked)
             return await transfer(here, to) if result is None else result
@@ -173,6 +176,24 @@ async def show_quorum(here: Here, asked: Asked) -> Result:
             "time": driver.around.wall_ms(),
         },
         rows=rows,
+    )
+
+
+def show_figures(here: Here) -> Answer:
+    """QUORUM FIGURES, at the leader."""
+    driver = here.driver
+    seconds = driver.commit_seconds
+    return Answer(
+        pairs={
+            "node": here.info.node_id,
+            "leader": driver.leader_id,
+            "epoch": driver.core.epoch,
+            "elections": driver.elections,
+            "commits": sum(seconds.counts),
+            "commit_ms": round(seconds.total * 1000, 3),
+            "bounds_ms": [bound * 1000 for bound in seconds.bounds],
+            "counts": list(seconds.counts),
+        }
     )
 
 

@@ -109,51 +109,44 @@ class NodeService:
     def serve(self, reads: Reads) -> None:
         """Answer a run of queries from the image as it is now."""
         image = self.driver.loader.image
-        results: list[Result] = []
-        for asked in reads.asked:
-            try:
-                results.append(queries.answer(image, cast(questions.Query, asked.command)))
-            except RefusedError as refusal:
-                results.append(refusal)
-        reads.finish(results)
+        reads.finish([_answer(image, asked) for asked in reads.asked])
 
-    def start_slow(self, asked: Asked, deliver: Callable[[Sequence[Result]], None]) -> None:
-        """Give an ask a task of its own, within bounds."""
+    def start_slow(self, run: Sequence[Asked], deliver: Callable[[Sequence[Result]], None]) -> None:
+        """Give a run a task of its own, within bounds: one ask, or queries of one moment of the past."""
         if self._slow >= SLOW_MAX:
-            deliver([RefusedError("OVERLOADED", "too many long asks wait at this node", retry=True)])
+            deliver([RefusedError("OVERLOADED", "too many long asks wait at this node", retry=True)] * len(run))
             return
         self._slow += 1
-        self._nursery.start_soon(self._run_slow, asked, deliver)
+        self._nursery.start_soon(self._run_slow, run, deliver)
 
-    async def _run_slow(self, asked: Asked, deliver: Callable[[Sequence[Result]], None]) -> None:
-        result: Result
+    async def _run_slow(self, run: Sequence[Asked], deliver: Callable[[Sequence[Result]], None]) -> None:
+        results: Sequence[Result]
         try:
-            with trio.move_on_after(asked.options.timeout_ms / 1000) as scope:
+            with trio.move_on_after(run[0].options.timeout_ms / 1000) as scope:
                 try:
-                    result = await self._slow_answer(asked)
+                    results = await self._slow_answers(run)
                 except RefusedError as refusal:
-                    result = refusal
+                    results = [refusal] * len(run)
             if scope.cancelled_caught:
-                if self.driver.leader_id is None:
-                    result = no_leader()
-                else:
-                    result = timed_out(maybe=False, message="not answered in time")
+                late = no_leader() if self.driver.leader_id is None else timed_out(False, "not answered in time")
+                results = [late] * len(run)
         finally:
             self._slow -= 1
-        deliver([result])
+        deliver(results)
         self.end_turn()
 
-    async def _slow_answer(self, asked: Asked) -> Result:
-        command = asked.command
+    async def _slow_answers(self, run: Sequence[Asked]) -> Sequence[Result]:
+        first = run[0]
+        command = first.command
         if asks.is_ask(command):
-            return await asks.answer(self.here, asked)
+            return [await asks.answer(self.here, first)]
         assert not isinstance(command, commands.Command.__args__)
-        if asked.options.at_offset is not None:
-            await self.here.leadership.confirm(asked.options)
-            image = await self.here.history.image_at(asked.options.at_offset)
-            return queries.answer(image, cast(questions.Query, command))
+        if first.options.at_offset is not None:
+            await self.here.leadership.confirm(first.options)
+            image = await self.here.history.image_at(first.options.at_offset)
+            return [_answer(image, asked) for asked in run]
         assert isinstance(command, questions.FetchChanges)
-        return await self._fetch(asked, command)
+        return [await self._fetch(first, command)]
 
     async def _fetch(self, asked: Asked, fetch: questions.FetchChanges) -> Result:
         """FETCH that waits, or that is a heartbeat too."""
@@ -190,7 +183,14 @@ class NodeService:
         elif not self.here.leadership.is_ours:
             on_answer([NotLeaderError(self.driver.leader_id)] * len(asked))
         else:
-            self.start_slow(asked[0], on_answer)
+            self.start_slow(asked[:1], on_answer)
+
+
+def _answer(image: MetadataImage, asked: Asked) -> Result:
+    try:
+        return queries.answer(image, cast(questions.Query, asked.command))
+    except RefusedError as refusal:
+        return refusal
 
 
 @attrs.define(eq=False)
@@ -254,7 +254,7 @@ class Progress:
         elif (result := asks.answer_at_once(service.here, run[0])) is not None:
             self.take([result])
         else:
-            service.start_slow(run[0], self.take)
+            service.start_slow(run, self.take)
 
 
 def _last(since: int | None) -> int | None:

@@ -89,11 +89,13 @@ def kind_of(asked: Asked) -> str:
 
 
 def cut(asked: Sequence[Asked], start: int) -> tuple[str, int]:
-    """The run that begins at `start`: its kind and its exclusive end. An ask of the node is a run of its own."""
+    """The run that begins at `start`: its kind and its exclusive end. An ask of the node is a run of its own; queries
+    of one moment of the past are one run, as the way there is what they cost."""
     first = asked[start]
     kind = kind_of(first)
     end = start + 1
-    if kind == "node" or is_slow(first) or type(first.command) in COSTLY:
+    is_past = first.options.at_offset is not None
+    if kind == "node" or waits(first) or type(first.command) in COSTLY or (is_slow(first) and not is_past):
         return kind, end
     options: Options = first.options
     size = len(first.line)
@@ -103,7 +105,9 @@ def cut(asked: Sequence[Asked], start: int) -> tuple[str, int]:
             break
         if other.options is not options and other.options != options:
             break
-        if kind_of(other) != kind or (type(other.command) in COSTLY if kind == "write" else is_slow(other)):
+        if kind_of(other) != kind or type(other.command) in COSTLY:
+            break
+        if kind == "query" and (waits(other) or is_slow(other) != is_past):
             break
         end += 1
     return kind, end
@@ -111,10 +115,13 @@ def cut(asked: Sequence[Asked], start: int) -> tuple[str, int]:
 
 def is_slow(asked: Asked) -> bool:
     """May wait for something other than the log: a run of its own, with a task."""
-    return asked.options.at_offset is not None or (
-        type(asked.command) is questions.FetchChanges
-        and (asked.command.wait_ms > 0 or asked.command.broker is not None)
-    )
+    return asked.options.at_offset is not None or waits(asked)
+
+
+def waits(asked: Asked) -> bool:
+    """FETCH that waits for a change, or that is a heartbeat too."""
+    command = asked.command
+    return type(command) is questions.FetchChanges and (command.wait_ms > 0 or command.broker is not None)
 
 
 def timed_out(maybe: bool, message: str) -> RefusedError:

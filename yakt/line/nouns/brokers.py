@@ -7,6 +7,10 @@ from yakt.line.shared import FULL
 from yakt.metadata.commands import ChangeBroker, FenceBroker, HeartbeatBroker, RegisterBroker, UnregisterBroker
 from yakt.metadata.questions import ListBrokers, ShowBroker
 
+_COUNTS = Option(
+    key="counts", type=Boolean(), text="true: with the number of its partitions, leads= replicas= out_of_sync="
+)
+
 BROKERS = (
     CommandSpec(
         name="BROKER REGISTER",
@@ -88,7 +92,12 @@ BROKERS = (
         kind="read",
         text="The registered brokers.",
         make=ListBrokers,
-        options=(Option(key="fenced", type=Boolean(), text="only those fenced, or only the others"), FULL),
+        options=(
+            Option(key="fenced", type=Boolean(), text="only those fenced, or only the others"),
+            Option(key="match", type=Text(1024), text="a glob, held against id, host and rack"),
+            _COUNTS,
+            FULL,
+        ),
         paged=True,
         rows=("broker",),
         reply=("count", "offset"),
@@ -99,7 +108,7 @@ BROKERS = (
         text="One broker, unregistered ones too.",
         make=ShowBroker,
         arguments=(BROKER_ID,),
-        options=(FULL,),
+        options=(_COUNTS, FULL),
         rows=("broker",),
         reply=("offset",),
     ),

@@ -134,6 +134,7 @@ PARTITIONS = (
         options=(
             Option(key="topic", type=NAME, text="only of this topic"),
             Option(key="broker", type=ID, text="only with a replica on this broker"),
+            Option(key="leader", type=ID, text="only those that this broker leads"),
             Option(key="leaderless", type=Boolean(), text="true: only without a leader"),
             Option(
                 key="under-replicated",

@@ -1,6 +1,6 @@
 """TOPIC …: create, delete, list."""
 
-from yakt.line.arguments import INT32_MAX, Assignment, Integer, Text
+from yakt.line.arguments import INT32_MAX, Assignment, Boolean, Integer, Text
 from yakt.line.nouns.terms import TOPIC_NAME
 from yakt.line.registry import CommandSpec, Example, FreeOptions, Option
 from yakt.line.shared import FULL
@@ -51,7 +51,20 @@ TOPICS = (
         kind="read",
         text="The topics.",
         make=ListTopics,
-        options=(Option(key="match", type=Text(1024), text="a glob, orders-*"), FULL),
+        options=(
+            Option(key="match", type=Text(1024), text="a glob, orders-*"),
+            Option(
+                key="problems",
+                type=Boolean(),
+                text="true: only with a partition that has no leader or replicas out of sync",
+            ),
+            Option(
+                key="counts",
+                type=Boolean(),
+                text="true: with the number of such partitions, leaderless= under_replicated=",
+            ),
+            FULL,
+        ),
         paged=True,
         rows=("topic",),
         reply=("count", "offset"),
