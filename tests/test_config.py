@@ -54,7 +54,7 @@ def test_conf_writes_down_the_defaults() -> None:
     written = load_config(CONF / "node1.toml")
     left_out = parse_config(SMALL, "f")
     assert (written.quorum, written.controller, written.log) == (left_out.quorum, left_out.controller, left_out.log)
-    assert written.quorum == QuorumConfig(election_timeout_ms=300, fetch_timeout_ms=600)
+    assert written.quorum == QuorumConfig(election_timeout_ms=300, fetch_timeout_ms=600, kraft_version=0)
     assert written.log == LogConfig(
         snapshot_bytes=20971520,
         snapshot_interval_ms=3600000,

@@ -18,6 +18,7 @@ from yakt import __version__
 from yakt.address import Address
 from yakt.config import Config, Listener
 from yakt.errors import ConfigError, RefusedError, YaktError
+from yakt.hello_facts import FEATURES, LISTENER, endpoints_of, peer_met, registration_of
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.kafka import listener as kafka_listener
 from yakt.kafka.desk import About
@@ -45,11 +46,12 @@ from yakt.node.timer import Timer
 from yakt.node.visits import Visits
 from yakt.peer.codec import PROTOCOL_MAX, PROTOCOL_MIN
 from yakt.peer.links import Links, dial_tcp
-from yakt.peer.messages import Addresses, Feature, ForwardRequest, ForwardResponse, ForwardResult, Identity
+from yakt.peer.messages import ForwardRequest, ForwardResponse, ForwardResult, Identity
 from yakt.raft import events
 from yakt.raft.core import Election, LogState, RaftConfig, RaftCore
 from yakt.raft.events import Visitor
 from yakt.raft.messages import Message
+from yakt.raft.voters import VoterSet
 from yakt.storage.store import LogLimits, Store, open_store
 from yakt.wire.batch import seal_control
 
@@ -57,7 +59,6 @@ logger = structlog.get_logger()
 
 STOP_S = 3.0
 """An ordered stop takes no longer than this."""
-FEATURES = (Feature("kraft.version", 0, 1), Feature("metadata.version", 21, 21))
 
 
 @attrs.define(eq=False)
@@ -70,6 +71,7 @@ class World:
     addresses: dict[NodeId, str] = attrs.Factory(dict)
     """Peer addresses, as the configuration has them."""
     visits: Visits = attrs.Factory(Visits)
+    voters: VoterSet | None = None
 
     def now(self) -> Instant:
         return Instant(trio.current_time())
@@ -109,10 +111,16 @@ class World:
         return None if addresses is None else addresses.line
 
     def kafka_address(self, node: NodeId) -> Address | None:
-        """As the node's hello told; None while that is not known."""
+        """As the node's hello told, or else as the voters' record has it; None while neither is known."""
         assert self.links is not None
+        assert self.voters is not None
         addresses = self.links.addresses(node)
-        return None if addresses is None or addresses.kafka is None else Address.parse(addresses.kafka)
+        if addresses is not None and addresses.kafka is not None:
+            return Address.parse(addresses.kafka)
+        for point in self.voters.endpoints(node):
+            if point.name == LISTENER:
+                return Address(point.host, point.port)
+        return None
 
     def link_trouble(self, node: NodeId) -> str | None:
         """Why there is no connection of ours to a node; None while there is one."""
@@ -133,9 +141,10 @@ class PeerDesk:
     driver: Driver
     service: NodeService
 
-    def met(self, peer: ReplicaKey, addresses: Addresses) -> bool:
-        self.driver.take(events.PeerMet(peer))
-        return self.driver.core.counts(peer)
+    def met(self, peer: Identity) -> bool:
+        self.driver.take(peer_met(peer))
+        self.driver.introduce(registration_of(peer))
+        return self.driver.core.counts(peer.key)
 
     def link_opened(self, peer: NodeId, counts_us: bool) -> None:
         self.driver.take(events.LinkOpened(peer, counts_us))
@@ -215,6 +224,7 @@ def raft_config(config: Config) -> RaftConfig:
     return RaftConfig(
         election_timeout=config.quorum.election_timeout_ms / 1000,
         fetch_timeout=config.quorum.fetch_timeout_ms / 1000,
+        kraft_version=config.quorum.kraft_version,
     )
 
 
@@ -271,6 +281,18 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
     chance = random.Random(secrets.randbits(64)).random
     world = World(store)
     world.addresses = {voter.id: str(voter.address) for voter in config.cluster.voters}
+    identity = Identity(
+        protocol_min=PROTOCOL_MIN,
+        protocol_max=PROTOCOL_MAX,
+        cluster_id=config.cluster.id,
+        node_id=me,
+        directory_id=recovered.directory_id,
+        line=str(line_address),
+        http=None if http_address is None else str(http_address),
+        kafka=None if kafka_address is None else str(kafka_address),
+        features=FEATURES,
+        incarnation=new_uuid(),
+    )
     core = RaftCore(
         me=ReplicaKey(me, recovered.directory_id),
         voters=tuple(voter.id for voter in config.cluster.voters),
@@ -287,6 +309,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         random=chance,
         seal_control=lambda records: seal_control(records, world.wall_ms()),
         cluster_id=config.cluster.id,
+        endpoints=endpoints_of(identity),
     )
     settings = ControllerSettings(
         cluster_id=config.cluster.id,
@@ -309,12 +332,21 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
             now_ms=now_ms,
             new_uuid=new_uuid,
             random=chance,
+            missing_voters=core.missing_for,
         )
 
     newest = recovered.snapshots[-1][0] if recovered.snapshots else None
     image = load_image(store, newest) if newest is not None else MetadataImage()
     loader = Loader(image, store, make_active)
     driver = Driver(core, store, loader, world)
+    driver.introduce(registration_of(identity))
+    if core.voters.kraft_version > config.quorum.kraft_version:
+        logger.info(
+            "kraft.version stays where the log has it: there is no way down @ $.quorum.kraft_version",
+            log=core.voters.kraft_version,
+            configuration=config.quorum.kraft_version,
+        )
+    world.voters = core.voters
     async with trio.open_nursery() as nursery:
         leadership = Leadership(driver)
         here = Here(
@@ -329,17 +361,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         service = NodeService(here, nursery, world.visits)
         desk = PeerDesk(driver, service)
         links = Links(
-            Identity(
-                protocol_min=PROTOCOL_MIN,
-                protocol_max=PROTOCOL_MAX,
-                cluster_id=config.cluster.id,
-                node_id=me,
-                directory_id=recovered.directory_id,
-                line=str(line_address),
-                http=None if http_address is None else str(http_address),
-                kafka=None if kafka_address is None else str(kafka_address),
-                features=FEATURES,
-            ),
+            identity,
             {
                 voter.id: dial_tcp(voter.address.host, voter.address.port)
                 for voter in config.cluster.voters

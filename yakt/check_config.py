@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     for path, config in configs.items():
         print(
             f"{path}: node {config.node.id} of cluster {config.cluster.id}, {_ports(config)}, data {config.node.data}"
+            f"{', kraft.version 1' if config.quorum.kraft_version else ''}"
         )
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -48,6 +49,8 @@ def _contradictions(configs: Mapping[Path, Config]) -> Iterator[str]:
     for path, config in configs.items():
         if seen and config.cluster != seen[0][1].cluster:
             yield f"{path}: describes another cluster than {seen[0][0]} @ $.cluster"
+        if seen and config.quorum.kraft_version != seen[0][1].quorum.kraft_version:
+            yield f"{path}: {config.quorum.kraft_version}, where {seen[0][0]} has another @ $.quorum.kraft_version"
         for other_path, other in seen:
             if config.node.id == other.node.id:
                 yield f"{path}: {config.node.id} is the node of {other_path} too @ $.node.id"

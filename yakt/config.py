@@ -49,6 +49,7 @@ _SegmentBytes: TypeAlias = Annotated[
     int, _Between(4096, 2**31 - 1, "bytes")
 ]  # Kafka counts within a segment in 32 bits
 _AnyNodeId: TypeAlias = Annotated[NodeId, _Between(0, 2**31 - 1)]
+_KRaftVersion: TypeAlias = Annotated[int, _Between(0, 1)]
 _Partitions: TypeAlias = Annotated[int, _Between(1, 10_000)]  # as many as Kafka creates in one operation
 _Replication: TypeAlias = Annotated[int, _Between(1, 2**15 - 1)]
 
@@ -98,10 +99,14 @@ class Listener:
 
 @attrs.frozen
 class QuorumConfig:
-    """Kafka's `controller.quorum.*` (raft.md, section 1), in ms; election timeouts are drawn from [it, twice it)."""
+    """Kafka's `controller.quorum.*` (raft.md, section 1), in ms; election timeouts are drawn from [it, twice it).
+
+    `kraft_version` is the level that the quorum is brought to; it is never taken down.
+    """
 
     election_timeout_ms: _Milliseconds = 300
     fetch_timeout_ms: _Milliseconds = 600
+    kraft_version: _KRaftVersion = 0
 
 
 @attrs.frozen
@@ -172,6 +177,9 @@ _DEFAULT_LISTEN = {
 }
 
 
+_NO_KAFKA_LISTENER = "1 writes into the log where brokers reach each node, and this one has no table [kafka]: add it"
+
+
 def load_config(path: Path) -> Config:
     """Read a node's configuration. Raises ConfigError with every fault of the file, one line each."""
     try:
@@ -205,6 +213,9 @@ def parse_config(text: str, source: str) -> Config:
     if own is None:
         faults += _missing_voter(document, voters)
     faults += _listener_faults(listeners, document)
+    quorum = tables.get("quorum", QuorumConfig())
+    if quorum.kraft_version and listeners.get("kafka") is None and "kafka" not in document:
+        faults.append(_Fault(_NO_KAFKA_LISTENER, ("quorum", "kraft_version")))
     if faults:
         raise ConfigError(_complaints(faults, source, key_lines(text)))
     parts: dict[str, Any] = {**tables, **listeners}

@@ -105,10 +105,10 @@ def make_controller(cluster: Cluster, node: Node, nursery: trio.Nursery) -> Cont
 
 
 @asynccontextmanager
-async def controller() -> AsyncIterator[Controller]:
+async def controller(kraft_version: int = 0) -> AsyncIterator[Controller]:
     """The only node of its cluster, which therefore leads."""
     async with trio.open_nursery() as nursery:
-        cluster = Cluster(size=1, trio_clock=True)
+        cluster = Cluster(size=1, trio_clock=True, kraft_version=kraft_version)
         [node] = cluster.up()
         yield make_controller(cluster, node, nursery)
         nursery.cancel_scope.cancel()

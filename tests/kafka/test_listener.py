@@ -13,7 +13,7 @@ from yakt.kafka import apis, codec
 from yakt.kafka.apis import APIS
 from yakt.kafka.desk import About
 from yakt.kafka.listener import Limits, serve
-from yakt.kafka.messages import connections, fetch, topics
+from yakt.kafka.messages import cluster, connections, fetch, topics
 from yakt.kafka.observers import METADATA_TOPIC_ID
 from yakt.node.visits import VISITS_MAX
 
@@ -112,7 +112,10 @@ async def test_what_is_offered(one: Controller, version: int) -> None:
     assert not {52, 53, 54, 82} & offered.keys()
     if version >= 3:
         names = [feature.name for feature in answer.supported_features]
-        assert names == ["metadata.version", *(["kraft.version"] if version >= 4 else [])]
+        zero_minima = ["group.version", "kraft.version"], ["transaction.version"]
+        assert names == (
+            [*zero_minima[0], "metadata.version", *zero_minima[1]] if version >= 4 else ["metadata.version"]
+        )
         assert [(one.name, one.max_version_level) for one in answer.finalized_features] == [("metadata.version", 21)]
 
 
@@ -182,3 +185,43 @@ async def test_too_many_partitions_for_one_operation(one: Controller) -> None:
     request = topics.CreateTopicsRequest((topics.CreatableTopic("big", 10_001, 1),))
     answer = await client.ask(apis.CREATE_TOPICS, 7, request)
     assert [topic.error_code for topic in answer.topics] == [44]
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+async def test_update_features(one: Controller, version: int) -> None:
+    """A level down, looked at and done; each version has its own word for down, and 2 no list of what went well."""
+    client = await one.connect()
+    update = cluster.FeatureUpdate("metadata.version", 20, version == 0, 2 if version else 1)
+    for validate_only in (True, False) if version else (False,):
+        request = cluster.UpdateFeaturesRequest(60000, (update,), validate_only)
+        answer = await client.ask(apis.UPDATE_FEATURES, version, request)
+        assert (answer.error_code, answer.error_message) == (0, None)
+        assert [result.feature for result in answer.results] == ([] if version == 2 else ["metadata.version"])
+        row = one.service.image.features.get("metadata.version")
+        assert row is not None
+        assert row.level == (21 if validate_only else 20)
+    up = cluster.UpdateFeaturesRequest(60000, (cluster.FeatureUpdate("nosuch", 1),))
+    refused = await client.ask(apis.UPDATE_FEATURES, version, up)
+    assert refused.error_code == 95
+    assert "nosuch" in refused.error_message
+    if version:
+        odd = cluster.UpdateFeaturesRequest(60000, (cluster.FeatureUpdate("metadata.version", 20, False, 9),))
+        assert (await client.ask(apis.UPDATE_FEATURES, version, odd)).error_code == 95
+
+
+async def test_kraft_version_goes_up_by_update_features(one: Controller) -> None:
+    """The answer comes when the control batch is committed; the voters it names are this node's endpoint."""
+    client = await one.connect()
+    request = cluster.UpdateFeaturesRequest(60000, (cluster.FeatureUpdate("kraft.version", 1),))
+    assert (await client.ask(apis.UPDATE_FEATURES, 2, request)).error_code == 0
+    assert one.service.image.kraft_version == 1
+    record = one.node.driver.core.voters.record
+    assert record is not None
+    assert [point.port for voter in record.voters for point in voter.endpoints] == [7401]
+    told = await client.ask(apis.API_VERSIONS, 4, VERSIONS)
+    assert [(feature.name, feature.max_version_level) for feature in told.finalized_features] == [
+        ("kraft.version", 1),
+        ("metadata.version", 21),
+    ]
+    down = cluster.UpdateFeaturesRequest(60000, (cluster.FeatureUpdate("kraft.version", 0, False, 3),))
+    assert (await client.ask(apis.UPDATE_FEATURES, 2, down)).error_code == 95

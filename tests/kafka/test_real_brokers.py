@@ -68,8 +68,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def stage(tools: KafkaTools, directory: Path, log: LogConfig | None = None) -> AsyncIterator[Stage]:
-    configs = dev_configs(directory, nodes=3, base_port=0)
+async def stage(
+    tools: KafkaTools, directory: Path, log: LogConfig | None = None, kraft_version: int = 0
+) -> AsyncIterator[Stage]:
+    configs = tuple(
+        attrs.evolve(config, quorum=attrs.evolve(config.quorum, kraft_version=kraft_version))
+        for config in dev_configs(directory, nodes=3, base_port=0)
+    )
     if log is not None:
         configs = tuple(attrs.evolve(config, log=log) for config in configs)
     async with open_cluster(configs, directory, lambda line: None) as cluster:

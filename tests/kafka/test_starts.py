@@ -1,7 +1,8 @@
 """The broker's half of recorded starts, played at our controller: it ends unfenced, as it did at Kafka's."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 import trio.testing
 
 from tests.kafka.controller import CLUSTER_ID, Client, Controller, controller
+from tests.node.cluster import parse
+from yakt.batch import ControlRecord, Voters
 from yakt.kafka import apis, codec
 from yakt.kafka.apis import APIS
-from yakt.wire.batch import split
+from yakt.kafka.messages import fetch
+from yakt.wire.batch import read_batches, split
 
 BY_NAME = {api.name: api for api in APIS.values()}
 
@@ -27,6 +31,10 @@ class Broker:
     last_epoch: int = 0
     high_watermark: int = 0
     broker_epoch: int = -1
+    snapshot: Any = None
+    """Of which it was told to load it first."""
+    voters: Voters | None = None
+    """By the log or the snapshot."""
 
     def patch(self, api: apis.Api, body: Any) -> Any:
         """A recorded request as this broker would have sent it."""
@@ -44,6 +52,11 @@ class Broker:
                 else partition.high_watermark,
             )
             return replace(body, cluster_id=CLUSTER_ID, topics=(replace(topic, partitions=(partition,)),))
+        if api is apis.FETCH_SNAPSHOT:
+            [topic] = body.topics
+            [partition] = topic.partitions
+            partition = replace(partition, current_leader_epoch=self.epoch, snapshot_id=self.snapshot)
+            return replace(body, cluster_id=CLUSTER_ID, topics=(replace(topic, partitions=(partition,)),))
         if api is apis.BROKER_REGISTRATION:
             return replace(body, cluster_id=CLUSTER_ID)
         if api is apis.BROKER_HEARTBEAT:
@@ -58,11 +71,27 @@ class Broker:
             [[partition]] = [topic.partitions for topic in answer.responses]
             self.epoch = partition.current_leader.leader_epoch
             self.high_watermark = max(self.high_watermark, partition.high_watermark)
+            self.snapshot = None
+            if partition.snapshot_id.end_offset >= 0:
+                told = partition.snapshot_id
+                self.snapshot = fetch.FetchedSnapshotId(told.end_offset, told.epoch)
             for batch in split(partition.records):
                 if batch.base_offset >= self.end:
                     self.end, self.last_epoch = batch.end_offset, batch.leader_epoch
+                self._read(batch.control)
+        elif api is apis.FETCH_SNAPSHOT:
+            [[partition]] = [topic.partitions for topic in answer.topics]
+            assert partition.size == len(partition.unaligned_records)
+            for _, batch in read_batches(BytesIO(partition.unaligned_records).read):
+                self._read(batch.control)
+            self.end, self.last_epoch = self.snapshot.end_offset, self.snapshot.epoch
         elif api is apis.BROKER_REGISTRATION and answer.error_code == 0:
             self.broker_epoch = answer.broker_epoch
+
+    def _read(self, control: Iterable[ControlRecord]) -> None:
+        for record in control:
+            if isinstance(record, Voters):
+                self.voters = record
 
 
 def recorded(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -80,8 +109,11 @@ def recorded(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
                 yield entry, answer
 
 
-async def play(one: Controller, path: Path) -> list[Any]:
-    """All answers to heartbeats, after each answer was held against the recorded one."""
+async def play(one: Controller, path: Path, *, bootstrap: bool = False) -> list[Any]:
+    """All answers to heartbeats, after each answer was held against the recorded one.
+
+    `bootstrap`: where the controllers are, the broker knows from the voters in the log or in a snapshot alone.
+    """
     clients: dict[int, Client] = {}
     broker = Broker()
     beats = []
@@ -93,6 +125,10 @@ async def play(one: Controller, path: Path) -> list[Any]:
             client = clients[entry["connection"]] = await one.connect()
         frame = bytes.fromhex(entry["hex"])
         header = codec.decode_header(frame)
+        if api is apis.BROKER_REGISTRATION and bootstrap:
+            assert broker.voters is not None, "it would not know whom to register with"
+            [leader] = [voter for voter in broker.voters.voters if voter.id == one.node.id]
+            assert [(point.name, point.port) for point in leader.endpoints] == [("CONTROLLER", 7401)]
         body = broker.patch(api, codec.decode_body(header, frame))
         answer = await client.ask(api, version, body, entry["client"])
         broker.learn(api, answer)
@@ -106,7 +142,7 @@ async def play(one: Controller, path: Path) -> list[Any]:
             assert partition.current_leader.leader_id == 1, where
             assert partition.records is not None, where
             assert (partition.last_stable_offset, partition.preferred_read_replica) == (-1, -1), where
-        else:
+        elif api is not apis.FETCH_SNAPSHOT:
             assert answer.error_code == theirs["ErrorCode"], where
         if api is apis.BROKER_HEARTBEAT:
             beats.append(answer)
@@ -119,6 +155,23 @@ async def test_a_start(release: str, kafka_wire: Path, autojump_clock: trio.test
         beats = await play(one, kafka_wire / f"start-{release}.jsonl")
     assert [beats[0].is_fenced, beats[-1].is_fenced] == [True, False]
     assert beats[-1].is_caught_up
+
+
+@pytest.mark.parametrize("controllers", ["3.9.1", "4.3.1"])
+@pytest.mark.parametrize("release", ["3.9.1", "4.3.1"])
+async def test_a_start_by_bootstrap_servers(
+    release: str, controllers: str, kafka_wire: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """At kraft.version 1 the log, or the snapshot that goes before it, says where each voter is."""
+    path = kafka_wire / f"start-{release}-bootstrap-on-{controllers}.jsonl"
+    begins_with_snapshot = any(entry["api"] == "FetchSnapshot" for entry, _ in recorded(path))
+    async with controller(kraft_version=1) as one:
+        assert one.service.image.kraft_version == 1
+        if begins_with_snapshot:
+            await one.service.submit(parse("SNAPSHOT CREATE wait=true"))
+        beats = await play(one, path, bootstrap=True)
+    assert [beats[0].is_fenced, beats[-1].is_fenced] == [True, False]
+    assert begins_with_snapshot == (release == "4.3.1")
 
 
 @pytest.mark.parametrize("release", ["3.9.1", "4.1.1", "4.3.1"])

@@ -91,15 +91,23 @@ class Broker:
                 process.wait()
 
     async def tool(self, main: str, *arguments: str) -> str:
-        """What one of Kafka's tools printed; it must succeed."""
-        command = self.tools.release.command(main, "--bootstrap-server", self.address, *arguments)
+        """What one of Kafka's tools printed, asked of this broker; it must succeed."""
+        return await self.tool_at(("--bootstrap-server", self.address), main, *arguments)
+
+    async def tool_after(self, at: tuple[str, str], main: str, *arguments: str) -> str:
+        """As `tool_at`, for a tool whose first word is what to do."""
+        return await self.tool_at((), main, *arguments, *at)
+
+    async def tool_at(self, at: Sequence[str], main: str, *arguments: str, status: int = 0) -> str:
+        """What one of Kafka's tools printed; `at`: how it is told whom to ask. It must end with this status."""
+        command = self.tools.release.command(main, *at, *arguments)
         with trio.fail_after(TOOL_S):
             done = await trio.run_process(
                 command,
                 capture_stdout=True, capture_stderr=True, check=False,
             )  # fmt: skip
         said = done.stdout.decode()
-        assert done.returncode == 0, f"{main} {arguments}: {said}\n{done.stderr.decode()[-3000:]}"
+        assert done.returncode == status, f"{main} {arguments}: {said}\n{done.stderr.decode()[-3000:]}"
         return said
 
     async def topics(self, *arguments: str) -> str:

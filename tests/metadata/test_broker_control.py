@@ -122,7 +122,7 @@ def test_a_directory_of_another_broker_is_refused(cluster: Cluster) -> None:
 
 
 def test_a_feature_level_that_it_does_not_support_is_refused(cluster: Cluster) -> None:
-    cluster.active.delta.replay(cluster.active.end_offset, [r.FeatureLevelRecord("group.version", 1)])
+    cluster.active.delta.replay(cluster.active.end_offset, [r.FeatureLevelRecord("share.version", 1)])
     decided = cluster.submit(c.RegisterBroker(1, "h", 1))
     assert code_of(decided) == "UNSUPPORTED_VERSION"
 

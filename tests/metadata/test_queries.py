@@ -60,7 +60,11 @@ def test_lists_and_their_least_keys(cluster: Cluster) -> None:
     for query, keys, values in [
         (q.ListTopics(), ["name", "id", "partitions", "replication"], ["a", "empty", "orders"]),
         (q.ListBrokers(), "id epoch host port rack fenced uuid status".split(), [1, 2, 11]),  # noqa: SIM905
-        (q.ListFeatures(), ["name", "level", "min", "max"], ["metadata.version"]),
+        (
+            q.ListFeatures(),
+            ["name", "level", "min", "max"],
+            ["group.version", "kraft.version", "metadata.version", "transaction.version"],
+        ),
         (q.ListProducers(), ["producer", "broker", "broker_epoch"], [7, 30, 200]),
         (q.GetConfigs(Entity("topic", "orders")), ["entity", "key", "value"], ["topic/orders"] * 2),
     ]:

@@ -10,6 +10,7 @@ from random import Random
 import attrs
 import trio
 
+from yakt.batch import Endpoint
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.line import grammar
 from yakt.metadata import queries
@@ -26,7 +27,7 @@ from yakt.node.snapshots import load_image
 from yakt.node.surroundings import Flush
 from yakt.node.visits import Visits
 from yakt.raft import events
-from yakt.raft.core import Election, LogState, RaftConfig, RaftCore
+from yakt.raft.core import KRAFT_VERSIONS, Election, LogState, RaftConfig, RaftCore
 from yakt.raft.messages import Message
 from yakt.sim.disk import FakeFiles
 from yakt.storage.store import LogLimits, Store, open_store
@@ -68,19 +69,28 @@ class Node:
         core = RaftCore(
             me=ReplicaKey(self.id, found.directory_id),
             voters=members,
-            config=RaftConfig(),
+            config=RaftConfig(kraft_version=self.cluster.kraft_version),
             election=Election(found.epoch, found.leader_id, found.voted),
             log=LogState(found.start_offset, found.end_offset, found.epochs, found.snapshots, found.control),
             directories=found.directories,
             random=self.cluster.random.random,
             seal_control=lambda records: seal_control(records, self.wall_ms()),
             cluster_id=CLUSTER_ID,
+            endpoints=self.endpoints,
         )
         settings = self.settings
 
         def make_active(image: MetadataImage, epoch: Epoch, end: Offset, now: Instant, now_ms: int) -> ActiveController:
             return ActiveController(
-                image, settings, epoch, end, now, now_ms, self.cluster.new_uuid, self.cluster.random.random
+                image,
+                settings,
+                epoch,
+                end,
+                now,
+                now_ms,
+                self.cluster.new_uuid,
+                self.cluster.random.random,
+                core.missing_for,
             )
 
         image = load_image(store, found.snapshots[-1][0]) if found.snapshots else MetadataImage()
@@ -100,6 +110,11 @@ class Node:
         return Explainer(
             driver=self.driver, store=self.store, settings=self.settings, link_trouble=self.cluster.troubles.get
         )
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where brokers reach it."""
+        return (Endpoint("CONTROLLER", "127.0.0.1", 7400 + self.id),)
 
     # Surroundings
 
@@ -210,6 +225,7 @@ class Cluster:
     size: int = 3
     time: float = 100.0
     limits: LogLimits = attrs.Factory(LogLimits)
+    kraft_version: int = 0
     trio_clock: bool = False
     """Whether Trio's clock is the nodes', instead of `time`."""
     clock: Callable[[], float] = attrs.field(init=False)
@@ -245,8 +261,7 @@ class Cluster:
     def link(self, one: Node, other: Node) -> None:
         """Each has met the other, and can ask it."""
         for here, there in ((one, other), (other, one)):
-            key = there.driver.core.me
-            here.driver.take(events.PeerMet(key))
+            here.driver.take(events.PeerMet(there.driver.core.me, there.endpoints, KRAFT_VERSIONS))
         for here, there in ((one, other), (other, one)):
             here.driver.take(events.LinkOpened(there.id, there.driver.core.counts(here.driver.core.me)))
             here.driver.end_turn()

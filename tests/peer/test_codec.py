@@ -73,6 +73,7 @@ HELLO = Identity(
     directory_id=key(2).directory_id,
     line="127.0.0.1:7202",
     features=(Feature("metadata.version", 21, 21), Feature("kraft.version", 0, 1)),
+    incarnation=Uuid(bytes([7]) * 16),
 )
 WELCOMES = {
     "welcome": Welcome(protocol=1, counts_you=True, identity=attrs.evolve(HELLO, node_id=NodeId(1), features=())),

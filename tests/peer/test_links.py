@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from yakt.errors import StorageError
-from yakt.ids import Epoch, NodeId, Offset, ReplicaKey, Uuid
+from yakt.ids import Epoch, NodeId, Offset, Uuid
 from yakt.peer import codec
 from yakt.peer.codec import Api
 from yakt.peer.connection import receive_welcome, send_hello
@@ -102,9 +102,9 @@ class Node:
         self.replies: list[Callable[[ForwardResponse], None]] = []
         self.links = Links(me, {NodeId(node): dial for node, dial in dials.items()}, self, random=lambda: 0.5)
 
-    def met(self, peer: ReplicaKey, addresses: Addresses) -> bool:
-        counts = peer == identity(peer.id).key
-        self.told.append(("met", peer.id, counts))
+    def met(self, peer: Identity) -> bool:
+        counts = peer.key == identity(peer.node_id).key
+        self.told.append(("met", peer.node_id, counts))
         return counts
 
     def link_opened(self, peer: NodeId, counts_us: bool) -> None:
@@ -528,7 +528,7 @@ async def test_a_failed_disk_stops_the_links(autojump_clock: trio.testing.MockCl
     network = Network()
     one, two = pair(network, identity(1), identity(2))
 
-    def met(_peer: ReplicaKey, _addresses: Addresses) -> bool:
+    def met(_peer: Identity) -> bool:
         raise StorageError("voter-directories: fsync: EIO")
 
     one.met = met  # type: ignore[method-assign]

@@ -1,6 +1,9 @@
 """A few replicas on one clock, driven line by line by a script, and what they say about it.
 
-    cluster 3 [option=value …]      replicas 1, 2, 3 that have met; options of RaftConfig, or `kraft=1`
+    cluster 3 [option=value …]      replicas 1, 2, 3 that have met; options of RaftConfig, or `kraft=1` (voters in 0-0)
+    unmet 3                         before `start`: nobody has met node 3 yet, nor has it met anybody
+    address 1 7501                  what its hello says of where brokers reach it (7401 and so on with kraft_version=1)
+    meet 1 2                        they exchange hellos
     log, election, voters           prepare a disk (see there) before `start`, or before `restart 1`
     start                           start all that are down
     tick 300ms                      time passes, timers fire; messages stay where they are
@@ -33,10 +36,10 @@ import attrs
 import msgspec
 from msgspec.structs import replace
 
-from yakt.batch import ControlRecord, KRaftVersion, LeaderChange, RecordBatch, Voter, Voters
+from yakt.batch import ControlRecord, Endpoint, KRaftVersion, LeaderChange, RecordBatch, Voter, Voters
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.raft import invariants, messages
-from yakt.raft.core import Election, LogState, RaftConfig, RaftCore
+from yakt.raft.core import KRAFT_VERSIONS, Election, LogState, RaftConfig, RaftCore
 from yakt.raft.effects import (
     Append,
     ChangeLeader,
@@ -58,6 +61,7 @@ from yakt.raft.events import (
     LogTrimmed,
     PeerMet,
     Proposed,
+    QuorumRecordsAsked,
     ReadAsked,
     Received,
     ShutdownAsked,
@@ -132,6 +136,11 @@ class Node:
     is_down: bool = False
     chance: float = 0.0
     tickets: int = 0
+    port: int | None = None
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return () if self.port is None else (Endpoint("CONTROLLER", "127.0.0.1", self.port),)
 
 
 class ScriptedCluster:
@@ -175,7 +184,19 @@ class ScriptedCluster:
             disk = Disk(bootstrap=bootstrap)
             if kraft == "0":
                 disk.directories = {other: directory(other) for other in self.voters if other != voter}
-            self.nodes[voter] = Node(voter, disk, chance=0.1 * (voter - 1))
+            port = 7400 + voter if self.config.kraft_version else None
+            self.nodes[voter] = Node(voter, disk, chance=0.1 * (voter - 1), port=port)
+
+    def do_unmet(self, number: str) -> None:
+        for node in self.nodes.values():
+            for other in [other for other in node.disk.directories if str(node.id) == number or str(other) == number]:
+                del node.disk.directories[other]
+
+    def do_meet(self, number: str, other: str) -> None:
+        self._meet(self._node(number), self._node(other))
+
+    def do_address(self, number: str, port: str) -> None:
+        self._node(number).port = int(port)
 
     def do_start(self) -> None:
         """Start all that are down, at once; `log`, `election` and `voters` may have prepared their disks."""
@@ -399,6 +420,7 @@ class ScriptedCluster:
             random=lambda: node.chance,
             seal_control=seal_control,
             cluster_id=CLUSTER_ID,
+            endpoints=node.endpoints,
         )
         effects = node.core.start(self.now)
         self._say(f"{node.id} {node.core.role_name}, epoch {node.core.epoch}")
@@ -406,7 +428,7 @@ class ScriptedCluster:
 
     def _meet(self, node: Node, other: Node) -> None:
         for one, two in ((node, other), (other, node)):
-            self._step(one, PeerMet(self._key(two)))
+            self._step(one, PeerMet(self._key(two), two.endpoints, KRAFT_VERSIONS))
         for one, two in ((node, other), (other, node)):
             assert two.core is not None
             self._step(one, LinkOpened(two.id, two.core.counts(self._key(one))))
@@ -430,6 +452,8 @@ class ScriptedCluster:
         if effects or before != after:
             self._say(f"{node.id} {after[0]}, epoch {after[1]}")
         self._carry_out(node, effects)
+        if node.core is not None and node.core.owes_records:
+            self._step(node, QuorumRecordsAsked())
 
     def _carry_out(self, node: Node, effects: list[Effect]) -> None:
         disk = node.disk
@@ -581,7 +605,10 @@ def describe(value: object) -> str:
         case LeaderChange(leader_id=leader_id, granting_voters=granting):
             return f"LeaderChange({leader_id} by {describe(granting)})"
         case Voters(voters=voters):
-            return f"Voters({','.join(str(voter.id) for voter in voters)})"
+            ports = {voter.id: voter.endpoints[0].port for voter in voters if voter.endpoints}
+            return (
+                f"Voters({','.join(f'{voter.id}:{ports[voter.id]}' if ports else str(voter.id) for voter in voters)})"
+            )
         case messages.Error():
             return value.name
         case bytes():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import attrs
 import pytest
 
-from yakt.batch import LeaderChange, RecordBatch
+from yakt.batch import KRaftVersion, LeaderChange, RecordBatch, Voter, Voters
 from yakt.errors import ViolationError
 from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.raft.events import Source
@@ -380,3 +380,62 @@ def test_s20_a_queue_outgrows_its_bound(cluster: Cluster) -> None:
     cluster.checker.bounded(NodeId(1), {"parked fetches": (3, 3)})
     with caught("S20 "):
         cluster.checker.bounded(NodeId(1), {"parked fetches": (4, 3)})
+
+
+# --- S15
+
+
+def voters(base: int, epoch: int, *nodes: int, disk: int = 0) -> RecordBatch:
+    """A control batch with a voter set: each node by its directory, or by another disk's."""
+    members = tuple(Voter(NodeId(node), Uuid(bytes([node + disk]) * 16), ()) for node in nodes)
+    records = (KRaftVersion(1), Voters(members))
+    crc, body = machine.seal_control(records)
+    return RecordBatch(Offset(base), Epoch(epoch), 2, crc, body, records)
+
+
+@pytest.fixture
+def led() -> Cluster:
+    """Node 1 leads, and its LeaderChange is committed."""
+    cluster = Cluster()
+    cluster.lead(1, 1)
+    cluster.commit(1, 1)
+    return cluster
+
+
+def test_voters_after_a_commit_and_again_after_theirs(led: Cluster) -> None:
+    led.put(voters(1, 1, 1, 2, 3), 1, 2, 3)
+    led.commit(1, 3)
+    led.put(voters(3, 1, 1, 2, 3), 1)
+
+
+def test_voters_before_the_own_epoch_commits() -> None:
+    cluster = Cluster()
+    cluster.lead(1, 1)
+    with caught("S15"):
+        cluster.put(voters(1, 1, 1, 2, 3), 1)
+
+
+def test_a_second_voter_set_while_the_first_is_open(led: Cluster) -> None:
+    led.put(voters(1, 1, 1, 2, 3), 1)
+    with caught("S15"):
+        led.put(voters(3, 1, 1, 2, 3), 1)
+
+
+def test_more_than_one_voter_changes(led: Cluster) -> None:
+    led.put(voters(1, 1, 1, 2, 3), 1, 2, 3)
+    led.commit(1, 3)
+    with caught("S15"):
+        led.put(voters(3, 1, 1, 2, 3, disk=10), 1)
+
+
+def test_voters_that_the_cluster_does_not_have(led: Cluster) -> None:
+    with caught("S15"):
+        led.put(voters(1, 1, 1, 2), 1)
+
+
+def test_a_snapshot_with_other_voters_than_another_nodes(led: Cluster) -> None:
+    led.commit(2, 1)
+    taken = OffsetAndEpoch(Epoch(1), Offset(1))
+    led.checker.snapshot_taken(led[1], taken, ())
+    with caught("S15"):
+        led.checker.snapshot_taken(led[2], taken, (KRaftVersion(1),))

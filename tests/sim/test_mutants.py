@@ -267,6 +267,40 @@ MUTANTS = (
         seeds=150,
         shape={**SCATTERED, "readers": 3, "crash_leader": 0.3, "crash_every": 0.5},
     ),
+    Mutant(
+        name="M30-voters-written-before-the-own-epoch-commits",
+        edits=(
+            ("yakt/raft/voter_records.py", "        and quorum.known_high_watermark(leader) is not None\n", ""),
+            # The real driver asks an active controller only; the fast mode's node waits for its LeaderChange.
+            (
+                "yakt/sim/nodes.py",
+                " or self.machine.applied <= self._leading_from:\n            return",
+                ":\n            return",
+            ),
+        ),
+        checks=frozenset({"S15"}),
+        shape={**CRASHY, "kraft_version": 1},
+    ),
+    Mutant(
+        name="M31-a-second-voter-set-before-the-first-is-committed",
+        edits=(
+            (
+                "yakt/raft/voter_records.py",
+                "        and quorum.voters.record_offset < quorum.high_watermark\n",
+                "",
+            ),
+        ),
+        checks=frozenset({"S15"}),
+        shape={**CRASHY, "kraft_version": 1},
+        seeds=100,
+    ),
+    Mutant(
+        name="M32-a-snapshot-without-the-voters",
+        edits=(("yakt/sim/driven.py", "encoder.header(*control)", "encoder.header()"),),
+        checks=frozenset({"L8", "S15"}),
+        shape={"nodes": 3, "kraft_version": 1, "snapshot_every": 3, "snapshot_keep": 1, "crash_every": 0.5},
+        mode="full",
+    ),
 )
 
 

@@ -26,7 +26,7 @@ from yakt.batch import (
 )
 from yakt.errors import CodecError
 from yakt.ids import NodeId, Uuid
-from yakt.wire.control import decode_control, encode_control, kind_of_control, plain_control
+from yakt.wire.control import decode_control, encode_control, kind_of_control, plain_control, say_control
 
 EXAMPLES = [
     (LEADER_CHANGE, 2, golden("01-control-leader-change")),
@@ -42,6 +42,20 @@ def test_bytes_are_kafkas(record: ControlRecord, number: int, value: bytes) -> N
     key = bytes([0, 0, 0, number])
     assert encode_control(record) == (key, value)
     assert decode_control(key, value) == record
+
+
+def test_in_words() -> None:
+    assert say_control(LeaderChange(NodeId(2), (NodeId(1), NodeId(2)), (NodeId(2),))) == (
+        "node 2 leads, with the votes of 2 of 1, 2"
+    )
+    assert say_control(KRaftVersion(1)) == "kraft.version is 1 from here on"
+    one = Voter(NodeId(1), Uuid(bytes([17]) * 16), (Endpoint("CONTROLLER", "127.0.0.1", 7401),))
+    assert say_control(Voters((one, Voter(NodeId(2), Uuid(bytes([17]) * 16), ())))) == (
+        "the voters are 1 on disk EREREREREREREREREREREQ (CONTROLLER 127.0.0.1:7401), "
+        "2 on disk EREREREREREREREREREREQ (no listener)"
+    )
+    assert say_control(SnapshotHeader(0)) == "a snapshot begins"
+    assert say_control(SnapshotFooter()) == "the snapshot is whole"
 
 
 @pytest.mark.parametrize(("record", "number", "value"), EXAMPLES)

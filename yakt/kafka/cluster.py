@@ -1,24 +1,30 @@
 """What tools ask of the cluster itself: DescribeCluster, DescribeQuorum, UpdateFeatures (controller.md §9, §11)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from yakt.ids import ZERO_UUID, NodeId
 from yakt.kafka.codes import Code
 from yakt.kafka.messages import cluster as wire
 from yakt.kafka.observers import METADATA_TOPIC
-from yakt.kafka.plan import View
+from yakt.kafka.plan import Caller, Plan, View, ask, error_of, message_of
+from yakt.metadata import commands, refusals
+from yakt.metadata.answers import Result
+from yakt.metadata.records import RegisterControllerRecord
 from yakt.raft.statistics import ReplicaStatistics, Statistics
 
 BROKERS, CONTROLLERS = 1, 2
 """Endpoint types."""
-UPGRADE_TYPES = (1, 2, 3)
-"""Upgrade, safe and unsafe downgrade."""
+RESULTS_UNTIL = 2
+"""From this version of UpdateFeatures on, what went well is not told one by one."""
+DOWNGRADES = {1: "", 2: "safe", 3: "unsafe"}
+"""By upgrade type; 1 is an upgrade."""
 LISTENER = "CONTROLLER"
 """What brokers call the listener they find controllers at."""
 
 
 def describe(request: wire.DescribeClusterRequest, view: View) -> wire.DescribeClusterResponse:
-    """DescribeCluster, of controllers. Every node answers: tools ask any of them first."""
+    """DescribeCluster, of the registered controllers. Every node answers: tools ask any of them first."""
     if request.endpoint_type != CONTROLLERS:
         is_brokers = request.endpoint_type == BROKERS
         return wire.DescribeClusterResponse(
@@ -27,10 +33,14 @@ def describe(request: wire.DescribeClusterRequest, view: View) -> wire.DescribeC
             endpoint_type=request.endpoint_type,
         )
     nodes = []
-    for voter in view.statistics().voters:
-        address = view.find_address(voter.id)
-        if address is not None:
-            nodes.append(wire.DescribeClusterBroker(voter.id, address.host, address.port))
+    for row in view.image.controllers.rows():
+        record = row.record
+        assert isinstance(record, RegisterControllerRecord)
+        nodes += [
+            wire.DescribeClusterBroker(record.controller_id, point.host, point.port)
+            for point in record.end_points
+            if point.name == LISTENER
+        ]
     is_known = any(node.broker_id == view.leader_id for node in nodes)
     return wire.DescribeClusterResponse(
         endpoint_type=CONTROLLERS,
@@ -130,24 +140,35 @@ def refuse_quorum(request: wire.DescribeQuorumRequest, code: int, message: str |
     )
 
 
-def update_features(request: wire.UpdateFeaturesRequest, view: View) -> wire.UpdateFeaturesResponse:
-    """UpdateFeatures: this release supports the levels in force and no others; one failure fails all (KIP-1022)."""
+def update_features(request: wire.UpdateFeaturesRequest, caller: Caller, view: View) -> Plan:
+    """UpdateFeatures: one command, so that one failure fails all (KIP-1022)."""
+    changes = []
     for update in request.feature_updates:
-        row = view.image.features.get(update.feature)
-        level = 0 if row is None else row.level
-        why = None
-        if update.max_version_level != level:
-            why = f"The controllers support level {level} and no other."
-        elif update.upgrade_type not in UPGRADE_TYPES:
+        # Below version 1 there is `allow_downgrade` instead, and the type is the default, an upgrade.
+        downgrade = "safe" if update.allow_downgrade else DOWNGRADES.get(update.upgrade_type)
+        if downgrade is None:
             why = "The controller does not support the given upgrade type."
-        if why is not None:
-            return wire.UpdateFeaturesResponse(
-                error_code=Code.INVALID_UPDATE_VERSION,
-                error_message=f"Invalid update version {update.max_version_level} for feature {update.feature}. {why}",
-            )
-    return wire.UpdateFeaturesResponse(
-        results=tuple(wire.UpdatableFeatureResult(update.feature) for update in request.feature_updates)
-    )
+            refused = refusals.invalid_feature_update(update.feature, update.max_version_level, why)
+            response = refuse_features(request, error_of(refused), message_of(refused))
+            return Plan((), partial(_just, response))
+        changes.append(commands.FeatureChange(update.feature, update.max_version_level, downgrade))
+
+    def respond(results: Sequence[Result]) -> wire.UpdateFeaturesResponse:
+        (result,) = results
+        if error_of(result):
+            return refuse_features(request, error_of(result), message_of(result))
+        if view.version >= RESULTS_UNTIL:
+            return wire.UpdateFeaturesResponse()
+        return wire.UpdateFeaturesResponse(
+            results=tuple(wire.UpdatableFeatureResult(update.feature) for update in request.feature_updates)
+        )
+
+    command = commands.SetFeatures(tuple(changes))
+    return Plan((ask(command, caller, request.timeout_ms, check=request.validate_only),), respond)
+
+
+def _just(response: wire.UpdateFeaturesResponse, _: Sequence[Result]) -> wire.UpdateFeaturesResponse:
+    return response
 
 
 def refuse_features(request: wire.UpdateFeaturesRequest, code: int, message: str | None) -> wire.UpdateFeaturesResponse:

@@ -60,21 +60,21 @@ class Desk:
             case apis.ENVELOPE:
                 return await self._open(body)
         handling = HANDLINGS[header.api.key]
-        response = await self._handle(handling, body, self._caller)
+        response = await self._handle(handling, header, body, self._caller)
         if response is None:
             return handling.refuse(body, Code.NOT_CONTROLLER, "This is not the active controller.")
         return response
 
     # --- Commands and reads
 
-    async def _handle(self, handling: Handling, body: Any, caller: Caller) -> Any | None:
+    async def _handle(self, handling: Handling, header: Header, body: Any, caller: Caller) -> Any | None:
         """The response; None where only the active controller may answer, and that is another node."""
         if handling.read is not None:
             if handling.anywhere or self._service.is_controller:
-                return handling.read(body, self._view())
+                return handling.read(body, self._view(header))
             return None
         assert handling.plan is not None
-        plan = handling.plan(body, caller, self._view())
+        plan = handling.plan(body, caller, self._view(header))
         if not plan.asked:
             return plan.respond(()) if self._service.is_controller else None
         results = await self._service.submit_all(plan.asked)
@@ -82,9 +82,10 @@ class Desk:
             return None  # a broker takes one such error for all of them, and asks the next controller everything again
         return plan.respond(results)
 
-    def _view(self) -> View:
+    def _view(self, header: Header) -> View:
         service, about = self._service, self._about
         return View(
+            version=header.version,
             image=service.image,
             cluster_id=about.cluster_id,
             node_id=about.node_id,
@@ -99,7 +100,8 @@ class Desk:
             inside = envelopes.open_envelope(envelope)
         except RefusedError as refused:
             return envelopes.refuse(refused)
-        response = await self._handle(HANDLINGS[inside.header.api.key], inside.body, inside.caller)
+        handling = HANDLINGS[inside.header.api.key]
+        response = await self._handle(handling, inside.header, inside.body, inside.caller)
         if response is None:
             return envelopes.NOT_CONTROLLER
         return wire.EnvelopeResponse(encode_response(inside.header, response), Code.NONE)

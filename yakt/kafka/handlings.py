@@ -24,7 +24,7 @@ HANDLINGS = {
     apis.UNREGISTER_BROKER.key: Handling(lifecycle.refuse_unregister, plan=lifecycle.unregister),
     apis.DESCRIBE_CLUSTER.key: Handling(cluster.refuse_describe, read=cluster.describe, anywhere=True),
     apis.DESCRIBE_QUORUM.key: Handling(cluster.refuse_quorum, read=cluster.describe_quorum),
-    apis.UPDATE_FEATURES.key: Handling(cluster.refuse_features, read=cluster.update_features),
+    apis.UPDATE_FEATURES.key: Handling(cluster.refuse_features, plan=cluster.update_features),
     apis.DESCRIBE_ACLS.key: Handling(security.refuse_describe_acls, read=security.describe_acls),
     apis.CREATE_ACLS.key: Handling(security.refuse_create_acls, read=security.create_acls),
     apis.DELETE_ACLS.key: Handling(security.refuse_delete_acls, read=security.delete_acls),

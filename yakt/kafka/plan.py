@@ -46,8 +46,9 @@ class Caller:
 
 @attrs.frozen(kw_only=True)
 class View:
-    """What a request is read against: all that is applied at this node. Not to be held over an await."""
+    """What a request of `version` is read against: all that is applied at this node. Not to be held over an await."""
 
+    version: int
     image: MetadataImage
     cluster_id: str
     node_id: NodeId

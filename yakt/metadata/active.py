@@ -9,7 +9,7 @@ order of their offsets, and comes back as `commit` when a majority has it.
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import google_crc32c
@@ -25,14 +25,21 @@ from yakt.metadata.balancing import Balancing
 from yakt.metadata.broker_control import fence_records, session_ms
 from yakt.metadata.commands import SetScramCredential
 from yakt.metadata.controller import check_unchanged, decide
-from yakt.metadata.decision import METADATA_LEVEL, ControllerSettings, Decision, Stamp
+from yakt.metadata.decision import ControllerSettings, Decision, Stamp
 from yakt.metadata.delta import MetadataDelta
+from yakt.metadata.features import METADATA_LEVEL, METADATA_VERSION
 from yakt.metadata.image import MetadataImage
-from yakt.metadata.records import AbortTransactionRecord, ConfigRecord, FeatureLevelRecord, NoOpRecord, Record
+from yakt.metadata.records import (
+    AbortTransactionRecord,
+    ConfigRecord,
+    FeatureLevelRecord,
+    NoOpRecord,
+    Record,
+    RegisterControllerRecord,
+)
 from yakt.metadata.row_records import HASH_FORM
 from yakt.metadata.rows import RememberedRequest
 from yakt.metadata.sessions import Sessions
-from yakt.metadata.state import METADATA_VERSION
 from yakt.metadata.tables import Change
 from yakt.metadata.tags import ImageHash, image_hash_record, with_origin
 from yakt.metadata.token_control import SWEEP_INTERVAL_S, expired
@@ -63,6 +70,13 @@ class Decided(msgspec.Struct, gc=False):
     wrote: bool
 
 
+class QuorumRecords(msgspec.Struct, frozen=True, gc=False):
+    """In the place of a batch: here the leader's core shall bring kraft.version to this level, by `count` records."""
+
+    kraft_version: int
+    count: int = 2
+
+
 class _Mark:
     """An operation's origin, and the whole tagged section of a record that has no other tag."""
 
@@ -86,6 +100,7 @@ class ActiveController:
         now_ms: int,
         new_uuid: Callable[[], Uuid],
         random: Callable[[], float],
+        missing_voters: Callable[[int], Sequence[int]] = lambda _level: (),
     ) -> None:
         self.image = image
         self.settings = settings
@@ -93,8 +108,10 @@ class ActiveController:
         self.sessions = Sessions()
         self.delta = MetadataDelta(image)
         self.delta.end_offset = next_offset
-        self._stamp = Stamp(settings, self.sessions, new_uuid, random, next_offset, now, now_ms)
-        self._turn: list[list[bytes]] = []
+        self._stamp = Stamp(
+            settings, self.sessions, new_uuid, random, next_offset, now, now_ms, missing_voters=missing_voters
+        )
+        self._turn: list[list[bytes] | QuorumRecords] = []
         """Batches not fetched yet, the last one still growing."""
         self._batch_size = 0
         self._hash_told = image.hash_agreed
@@ -119,7 +136,7 @@ class ActiveController:
     @property
     def turn_records(self) -> int:
         """Records decided and not fetched yet."""
-        return sum(map(len, self._turn))
+        return sum(one.count if isinstance(one, QuorumRecords) else len(one) for one in self._turn)
 
     # --- commands
 
@@ -158,6 +175,11 @@ class ActiveController:
                 self._remember(origin, crc, pairs)
             else:
                 self._write(records, self._mark_of(origin, len(records)))
+        if decision.kraft_version:
+            due = QuorumRecords(decision.kraft_version)
+            self._turn.append(due)
+            stamp.next_offset += due.count
+            self.delta.skip(due.count, due.kraft_version)
         end_offset = stamp.next_offset
         if decision.then is not None:
             decision.then(end_offset - 1)
@@ -195,12 +217,12 @@ class ActiveController:
             self.delta.replay(stamp.next_offset, records, plain)
         except (ReplayError, CodecError) as exc:
             raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
-        turn = self._turn
-        if not turn or len(turn[-1]) + count > RECORDS_MAX or self._batch_size + size > BATCH_SIZE_MAX:
-            turn.append(values)
+        last = self._turn[-1] if self._turn else None
+        if type(last) is not list or len(last) + count > RECORDS_MAX or self._batch_size + size > BATCH_SIZE_MAX:
+            self._turn.append(values)
             self._batch_size = BATCH_OVERHEAD + size
         else:
-            turn[-1] += values
+            last += values
             self._batch_size += size
         stamp.next_offset += count
         self._wrote_at = stamp.now
@@ -269,11 +291,17 @@ class ActiveController:
 
     # --- the log's side
 
-    def take_batches(self) -> list[list[bytes]]:
+    def take_batches(self) -> list[list[bytes] | QuorumRecords]:
         """The values decided since the last call, by batches to seal: whole operations, each at most 8 MiB."""
         turn, self._turn = self._turn, []
         self._batch_size = 0
         return turn
+
+    def skip(self, count: int, kraft_version: int) -> None:
+        """The leader's core has written so many control records past all that is decided here; what they say."""
+        assert not self._turn, "offsets that are decided are not the log's yet"
+        self._stamp.next_offset += count
+        self.delta.skip(count, kraft_version)
 
     def commit(self, end_offset: int, leader_epoch: int, timestamp_ms: int) -> Sequence[Change]:
         """A batch of ours, appended at `timestamp_ms`, is committed up to `end_offset`; return what is to be told.
@@ -324,6 +352,15 @@ class ActiveController:
     def note_observer(self, now: Instant) -> None:
         """Someone who is no voter follows the log: for a while, do not let it stand still (controller.md §1)."""
         self._observed_until = Instant(now + OBSERVED_S)
+
+    def register_controllers(self, controllers: Iterable[RegisterControllerRecord], now: Instant, now_ms: int) -> None:
+        """What nodes of the quorum say of themselves; written where the state says otherwise (controller.md §11)."""
+        stamp = self._stamp
+        stamp.now, stamp.now_ms = now, now_ms
+        for record in controllers:
+            row = self.delta.controllers.get(record.controller_id)
+            if row is None or row.record != record:
+                self._write_own([record], f"node {record.controller_id} said who it is")
 
     def _tell_hash(self, now: Instant) -> None:
         told, record_offset = self.delta.hash, self._stamp.next_offset

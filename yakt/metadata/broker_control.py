@@ -15,7 +15,8 @@ from yakt.metadata.commands import (
     RegisterKafkaBroker,
     UnregisterBroker,
 )
-from yakt.metadata.decision import METADATA_LEVEL, Decision, Stamp, fresh_uuid
+from yakt.metadata.decision import Decision, Stamp, fresh_uuid
+from yakt.metadata.features import KRAFT_VERSION, METADATA_VERSION, OFF, SUPPORTED, Levels
 from yakt.metadata.partition_change import lead_leaderless, remove_broker, remove_directories
 from yakt.metadata.records import (
     BrokerEndpoint,
@@ -28,13 +29,10 @@ from yakt.metadata.records import (
 from yakt.metadata.row_records import broker_record
 from yakt.metadata.rows import PROTOCOLS, BrokerRow
 from yakt.metadata.sessions import Session
-from yakt.metadata.state import METADATA_VERSION, State, has_leader_on
+from yakt.metadata.state import State, has_leader_on
 from yakt.metadata.tags import Registration, with_registration
 
-FEATURES = (
-    BrokerFeature("kraft.version", 0, 1),
-    BrokerFeature(METADATA_VERSION, METADATA_LEVEL, METADATA_LEVEL),
-)
+FEATURES = tuple(BrokerFeature(name, *levels) for name, levels in SUPPORTED.items())
 """What a broker registered by a line supports: as YAKt does."""
 NAME_SIZE_MAX = 32_767
 RESERVED_UUIDS = 100
@@ -243,14 +241,16 @@ def _registered(state: State, record: RegisterBrokerRecord, extra: Registration,
 
 def _check_features(state: State, features: tuple[BrokerFeature, ...]) -> None:
     """Every level in force must be one that this broker supports, and none that it cannot go without."""
-    supported = {feature.name: feature for feature in features}
+    supported = {
+        feature.name: Levels(feature.min_supported_version, feature.max_supported_version) for feature in features
+    }
     levels = {row.name: row.level for row in state.features.rows()}
+    levels[KRAFT_VERSION] = state.kraft_version
     for name in sorted({*supported, *levels}):
-        feature, level = supported.get(name), levels.get(name, 0)
-        least, most = (feature.min_supported_version, feature.max_supported_version) if feature else (0, 0)
-        if not least <= level <= most:
+        can, level = supported.get(name, OFF), levels.get(name, 0)
+        if level not in can:
             raise refusals.unsupported_version(
-                f"feature {name} is at level {level}, this broker supports {least} to {most}", feature=name
+                f"feature {name} is at level {level}, this broker supports {can.least} to {can.most}", feature=name
             )
 
 

@@ -291,6 +291,20 @@ class DeleteToken(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
+class FeatureChange(msgspec.Struct, frozen=True, gc=False):
+    """One feature's new level. `downgrade`: "" for none, or "safe", "unsafe"; a lower level needs one of these."""
+
+    name: str
+    level: int
+    downgrade: str = ""
+
+
+class SetFeatures(msgspec.Struct, frozen=True, gc=False):
+    """FEATURE SET, and Kafka's UpdateFeatures (KIP-584): all of them, or none."""
+
+    changes: tuple[FeatureChange, ...]
+
+
 class AllocateProducerIds(msgspec.Struct, frozen=True, gc=False):
     broker: int
     epoch: int
@@ -332,6 +346,7 @@ Command: TypeAlias = (
     | AddAcls
     | DeleteAcls
     | DeleteToken
+    | SetFeatures
     | RegisterBroker
     | RegisterKafkaBroker
     | ChangeBroker

@@ -9,6 +9,7 @@ from yakt.metadata import (
     broker_control,
     config_alteration,
     config_control,
+    feature_control,
     partition_control,
     producer_control,
     quota_control,
@@ -47,6 +48,7 @@ DECIDE: dict[type, Decide] = {
     c.AddAcls: acl_control.add,
     c.DeleteAcls: acl_control.delete,
     c.DeleteToken: token_control.delete,
+    c.SetFeatures: feature_control.set_levels,
     c.RegisterBroker: broker_control.register,
     c.RegisterKafkaBroker: broker_control.register_kafka,
     c.ChangeBroker: broker_control.change,
@@ -94,6 +96,10 @@ def check_unchanged(state: State, command: c.Command, if_offset: int) -> None:
         ):
             what = f"broker/{broker_id}"
             changed = state.brokers.changed_offset(broker_id)
+        case c.SetFeatures(changes=changes):
+            what = "a feature's level"
+            offsets = (state.features.changed_offset(change.name) for change in changes)
+            changed = max((offset for offset in offsets if offset is not None), default=None)
         case c.AllocateProducerIds():
             what = "the next block of producer ids"
             changed = state.next_producer_id.changed_offset(0)

@@ -11,9 +11,6 @@ from yakt.metadata.answers import Pairs, Row
 from yakt.metadata.records import Record
 from yakt.metadata.sessions import Sessions
 
-METADATA_LEVEL = 21
-"""The metadata.version that YAKt writes, and the only one it supports (records.md §2)."""
-
 
 @attrs.frozen(kw_only=True)
 class ControllerSettings:
@@ -48,6 +45,8 @@ class Stamp(msgspec.Struct, gc=False):
     operation_offset: int = 0
     derived_at: Instant = Instant(-math.inf)
     derived: int = 0
+    missing_voters: Callable[[int], Sequence[int]] = lambda _level: ()
+    """The voters that keep kraft.version from a level."""
 
 
 class Decision(msgspec.Struct, gc=False):
@@ -55,6 +54,7 @@ class Decision(msgspec.Struct, gc=False):
 
     `then` is done once they are in the leader's state, with the offset of the last one: what is soft (sessions).
     `may_split`: more than one operation may have can go as several (controller.md §1): each leaves a sound state.
+    `kraft_version`: the quorum is to be brought to this level right after the records; 0: it stays.
     """
 
     records: list[Record]
@@ -62,6 +62,7 @@ class Decision(msgspec.Struct, gc=False):
     then: Callable[[int], None] | None = None
     may_split: bool = False
     rows: Sequence[Row] = ()
+    kraft_version: int = 0
 
 
 def fresh_uuid(new_uuid: Callable[[], Uuid]) -> Uuid:

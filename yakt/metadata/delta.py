@@ -24,6 +24,7 @@ class MetadataDelta(State):
         self.image = image
         self.end_offset = image.end_offset
         self.interned = image.interned
+        self.kraft_version = image.kraft_version
         self.transaction = None  # an open one is aborted before anything is decided on it
         self.hash = image.hash
         """Of Kafka's rows, what is not committed included."""
@@ -65,6 +66,11 @@ class MetadataDelta(State):
             self.take_back(mark)
             raise
         self.end_offset = base_offset + len(records)
+
+    def skip(self, count: int, kraft_version: int) -> None:
+        """So many control records are laid over it, after which kraft.version is at this level."""
+        self.end_offset += count
+        self.kraft_version = kraft_version
 
     def take_back(self, mark: int) -> None:
         """Forget all changes but the first `mark` of those not committed."""

@@ -3,10 +3,12 @@
 from yakt.ids import format_uuid
 from yakt.metadata import acls
 from yakt.metadata.answers import Pairs, Row
+from yakt.metadata.features import OFF, SUPPORTED
 from yakt.metadata.records import (
     AccessControlEntryRecord,
     ClientQuotaRecord,
     DelegationTokenRecord,
+    RegisterControllerRecord,
     UserScramCredentialRecord,
 )
 from yakt.metadata.rows import (
@@ -17,15 +19,13 @@ from yakt.metadata.rows import (
     ConfigValue,
     FeatureRow,
     KeptRecord,
+    KeptRow,
     PartitionRow,
     ProducerRow,
     TopicRow,
     entity_name,
 )
 from yakt.metadata.tables import Change
-
-SUPPORTED_LEVELS = {"metadata.version": (21, 21), "kraft.version": (0, 1)}
-"""What every YAKt node supports, both inclusive (records.md §2)."""
 
 
 def broker(row: BrokerRow) -> Pairs:
@@ -87,8 +87,24 @@ def config(key: ConfigKey, value: ConfigValue) -> Pairs:
 
 
 def feature(row: FeatureRow) -> Pairs:
-    least, most = SUPPORTED_LEVELS.get(row.name, (0, 0))
-    return {"name": row.name, "level": row.level, "min": least, "max": most}
+    return feature_level(row.name, row.level)
+
+
+def feature_level(name: str, level: int) -> Pairs:
+    least, most = SUPPORTED.get(name, OFF)
+    return {"name": name, "level": level, "min": least, "max": most}
+
+
+def controller(row: KeptRow) -> Pairs:
+    record = row.record
+    assert isinstance(record, RegisterControllerRecord)
+    point = record.end_points[0] if record.end_points else None
+    return {
+        "id": record.controller_id,
+        "uuid": format_uuid(record.incarnation_id),
+        "host": point.host if point else None,
+        "port": point.port if point else None,
+    }
 
 
 def producer(row: ProducerRow) -> Pairs:

@@ -4,11 +4,11 @@ Inside `replay` (and `apply`, for what the leader has worked out already) nothin
 Who must keep a version over an await pins it: while pinned, each old row is saved before its first change.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from yakt.batch import Tags
+from yakt.batch import ControlRecord, KRaftVersion, Tags
 from yakt.errors import CodecError, ReplayError
 from yakt.metadata import records as r
 from yakt.metadata.indexes import ClosedTable, PartitionTable, PinnedPartitions, RequestTable
@@ -43,6 +43,7 @@ class MetadataImage(State):
         self.exact_from = 0
         """When a row changed is known from here on; what came out of a snapshot counts as changed at its end."""
         self.timestamp_ms = 0
+        self.kraft_version = 0
         self._changed: list[Change] = []
         """What the batch being applied has changed in watched tables."""
         self.hash = 0
@@ -115,9 +116,16 @@ class MetadataImage(State):
             raise ReplayError(f"offset {offset}, {type(records[offset - base_offset]).__name__}: {exc}") from exc
         return self.end_batch(base_offset + len(records), leader_epoch)
 
-    def skip(self, end_offset: int, leader_epoch: int) -> None:
-        """A control batch passed: its offsets count, and change nothing here."""
+    def skip(self, end_offset: int, leader_epoch: int, control: Iterable[ControlRecord] = ()) -> None:
+        """A control batch passed: its offsets count, and of its records only kraft.version is told here."""
         self.end_offset, self.epoch = end_offset, leader_epoch
+        self.take_control(control)
+
+    def take_control(self, control: Iterable[ControlRecord]) -> None:
+        """What the log's or a snapshot's control records say of kraft.version."""
+        for record in control:
+            if isinstance(record, KRaftVersion):
+                self.kraft_version = record.level
 
     def begin_batch(self, timestamp_ms: int) -> None:
         """What expires, expires by the times of batches: tell the time of the one that is applied next."""
@@ -225,6 +233,7 @@ class PinnedImage(State):
         self.epoch = image.epoch
         self.timestamp_ms = image.timestamp_ms
         self.hash = image.hash
+        self.kraft_version = image.kraft_version
         self.transaction = None if image.transaction is None else list(image.transaction)
         self._forget = forget
         self._open = True

@@ -12,6 +12,7 @@ from yakt.metadata import describe, feed, kept_queries, refusals
 from yakt.metadata import questions as q
 from yakt.metadata.answers import Answer, Pairs, Row
 from yakt.metadata.config_control import resource_of
+from yakt.metadata.features import KRAFT_VERSION, SUPPORTED
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.pages import keys_after, one_row, page, with_offset
 from yakt.metadata.questions import Query
@@ -39,6 +40,8 @@ def answer(image: MetadataImage, query: Query) -> Answer:
             return _broker(image, query)
         case q.ListFeatures():
             return _features(image)
+        case q.ListControllers():
+            return _controllers(image)
         case q.ListProducers():
             return _producers(image, query)
         case q.ShowProducer():
@@ -270,7 +273,14 @@ def _broker(image: MetadataImage, query: q.ShowBroker) -> Answer:
 
 
 def _features(image: MetadataImage) -> Answer:
-    rows = [Row("feature", describe.feature(row)) for row in image.features.rows()]
+    levels = {**dict.fromkeys(SUPPORTED, 0), **{row.name: row.level for row in image.features.rows()}}
+    levels[KRAFT_VERSION] = image.kraft_version
+    rows = [Row("feature", describe.feature_level(*one)) for one in sorted(levels.items())]
+    return Answer({"count": len(rows), "offset": image.end_offset}, rows)
+
+
+def _controllers(image: MetadataImage) -> Answer:
+    rows = [Row("controller", describe.controller(row)) for row in image.controllers.rows()]
     return Answer({"count": len(rows), "offset": image.end_offset}, rows)
 
 

@@ -80,6 +80,10 @@ class ListFeatures(msgspec.Struct, frozen=True, gc=False):
     pass
 
 
+class ListControllers(msgspec.Struct, frozen=True, gc=False):
+    """CONTROLLER LIST: the nodes of the quorum, as each said of itself."""
+
+
 class ListProducers(msgspec.Struct, frozen=True, gc=False):
     limit: int = 1000
     after: str | None = None
@@ -150,6 +154,7 @@ Query: TypeAlias = (
     | ListBrokers
     | ShowBroker
     | ListFeatures
+    | ListControllers
     | ListProducers
     | ShowProducer
     | ListQuotas

@@ -179,6 +179,16 @@ def invalid_update_version(name: str, sent: int, current: int) -> RefusedError:
     )
 
 
+def invalid_feature_update(name: str, level: int, why: str) -> RefusedError:
+    return RefusedError(
+        "INVALID_UPDATE_VERSION",
+        f"Invalid update version {level} for feature {name}. {why}",
+        kafka=95,
+        hint="FEATURE LIST",
+        details={"feature": name, "level": level},
+    )
+
+
 def ineligible_replica(broker_id: int, status: str) -> RefusedError:
     return RefusedError(
         "INELIGIBLE_REPLICA",

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+from yakt.batch import ControlRecord
 from yakt.errors import CodecError, ReplayError
 from yakt.metadata import codec
 from yakt.metadata import row_records as rr
+from yakt.metadata.features import METADATA_VERSION
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.records import Record
 from yakt.metadata.replay import REPLAY
 from yakt.metadata.rows import ClosedBroker, RememberedRequest
-from yakt.metadata.state import METADATA_VERSION, State
+from yakt.metadata.state import State
 from yakt.metadata.tags import ProducerState, Registration, StateRows, state_record, with_registration
 
 RECORDS_OF_BATCH = 1024
@@ -101,12 +103,15 @@ def values_of(state: State) -> Iterator[list[bytes]]:
 class SnapshotLoader:
     """Makes an image of a snapshot's data records, batch by batch.
 
-    `end_offset` and `epoch` are the snapshot's id, `timestamp_ms` its header's (0: not known). All rows count
-    as changed by the last record that the snapshot covers.
+    `end_offset` and `epoch` are the snapshot's id, `timestamp_ms` its header's (0: not known), `control` the records
+    of its first batch. All rows count as changed by the last record that the snapshot covers.
     """
 
-    def __init__(self, end_offset: int, epoch: int, timestamp_ms: int = 0) -> None:
+    def __init__(
+        self, end_offset: int, epoch: int, timestamp_ms: int = 0, control: Iterable[ControlRecord] = ()
+    ) -> None:
         self._image = MetadataImage()
+        self._image.take_control(control)
         self._image.journal.recording = False
         self._image.begin_batch(timestamp_ms)
         self._offset = end_offset - 1
@@ -135,9 +140,15 @@ class SnapshotLoader:
         return image
 
 
-def load(loaded: Iterable[Sequence[Record]], end_offset: int, epoch: int, timestamp_ms: int = 0) -> MetadataImage:
+def load(
+    loaded: Iterable[Sequence[Record]],
+    end_offset: int,
+    epoch: int,
+    timestamp_ms: int = 0,
+    control: Iterable[ControlRecord] = (),
+) -> MetadataImage:
     """The image of a whole snapshot's data records, batch by batch; as SnapshotLoader."""
-    loader = SnapshotLoader(end_offset, epoch, timestamp_ms)
+    loader = SnapshotLoader(end_offset, epoch, timestamp_ms, control)
     for batch in loaded:
         loader.add(batch)
     return loader.finish()

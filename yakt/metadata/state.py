@@ -25,7 +25,6 @@ from yakt.metadata.tables import Rows
 
 Ids: TypeAlias = tuple[int | Uuid, ...]
 
-METADATA_VERSION = "metadata.version"
 NOTHING_GROWS = ("", -1)
 
 
@@ -55,6 +54,8 @@ class State:
     tokens: Rows[str, KeptRow]
     requests: Rows[RequestKey, RememberedRequest]
     end_offset: int
+    kraft_version: int
+    """The quorum's own feature (KIP-853): in the log it is a control record, so no row says it."""
     growing: tuple[str, int] = NOTHING_GROWS
     """The topic that an operation is filling, and the offset of the next record of its that would go on with it."""
     plain_value: bytes | None = None

@@ -174,6 +174,8 @@ async def show_quorum(here: Here, asked: Asked) -> Result:
             "epoch": driver.core.epoch,
             "high_watermark": driver.high_watermark,
             "time": driver.around.wall_ms(),
+            "kraft_version": statistics.kraft_version,
+            **({"kraft_version_waits_for": list(statistics.waits_for)} if statistics.waits_for else {}),
         },
         rows=rows,
     )

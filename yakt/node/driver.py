@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from yakt.batch import RecordBatch
 from yakt.errors import NotLeaderError, RefusedError
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch
+from yakt.metadata.active import ActiveController, QuorumRecords
 from yakt.metadata.answers import Result
+from yakt.metadata.records import RegisterControllerRecord
 from yakt.node.histogram import Histogram
 from yakt.node.loader import Loader
 from yakt.node.runs import Reads, Run, Writes, changed_before_confirmed, no_leader, not_leader_any_more, timed_out
@@ -54,6 +56,8 @@ class Driver:
         """Times the leader changed, as seen here."""
         self.commit_seconds = Histogram()
         """From a proposal to its commit, of each that this node made as the leader."""
+        self._controllers: dict[int, RegisterControllerRecord] = {}
+        """By node id, as each last said of itself."""
         self._proposed: deque[tuple[int, Instant]] = deque()
         """By end offset, when; what is not committed."""
         self._queue: deque[Writes] = deque()
@@ -88,6 +92,12 @@ class Driver:
     def take(self, event: events.Event) -> None:
         """Step the core and do what it says, in order. Never awaits; raises only what must end the process."""
         self._carry_out(self.core.step(self.around.now(), event))
+
+    def introduce(self, controller: RegisterControllerRecord) -> None:
+        """A node of the quorum, this one too, said what it is: the active controller registers it."""
+        self._controllers[controller.controller_id] = controller
+        if self.loader.active is not None:
+            self.loader.active.register_controllers((controller,), self.around.now(), self.around.wall_ms())
 
     def submit_writes(self, writes: Writes) -> None:
         """Queue a run of commands; decided at the end of the turn, or forwarded, or kept until there is a leader."""
@@ -282,7 +292,9 @@ class Driver:
             return False
         if self._dirty or self._waiting.has_ticket_to_ask:
             return True
-        return self._fresh and (self.loader.active is not None or self.leader_id is not None)
+        if self._fresh and (self.loader.active is not None or self.leader_id is not None):
+            return True
+        return self.core.owes_records and self.loader.active is not None
 
     def _propose(self) -> None:
         self._fresh = False
@@ -326,11 +338,26 @@ class Driver:
         active = self.loader.active
         assert active is not None
         for values in active.take_batches():
+            if isinstance(values, QuorumRecords):
+                end_offset = self.core.log_end_offset + values.count
+                self.take(events.QuorumRecordsAsked(values.kraft_version))
+                assert self.core.log_end_offset == end_offset, "the core wrote other records than were decided"
+                continue
             crc, body = seal(values, now_ms)
             base_offset = self.core.log_end_offset
             self.disk.offer(RecordBatch(base_offset, self.core.epoch, len(values), crc, body))
             self._proposed.append((base_offset + len(values), self.around.now()))
             self.take(events.Proposed(base_offset, len(values), crc, body))
+        if self.core.owes_records:
+            self._append_quorum_records(active)
+
+    def _append_quorum_records(self, active: ActiveController) -> None:
+        """What the leader writes of the quorum itself stands between two batches of data, and takes offsets too."""
+        base_offset = self.core.log_end_offset
+        self.take(events.QuorumRecordsAsked())
+        count = self.core.log_end_offset - base_offset
+        if count:
+            active.skip(count, self.core.voters.kraft_version)
 
     def _await_commit(self, writes: Writes) -> None:
         if writes.on_decided is not None and not writes.ticket:
@@ -371,7 +398,8 @@ class Driver:
             self._behind = loader.advance(self.high_watermark)
         if loader.active is None and self.core.can_activate and loader.end_offset == self.core.log_end_offset:
             now_ms = self.around.wall_ms()
-            loader.activate(self.core.epoch, self.core.log_end_offset, self.around.now(), now_ms)
+            active = loader.activate(self.core.epoch, self.core.log_end_offset, self.around.now(), now_ms)
+            active.register_controllers(self._controllers.values(), self.around.now(), now_ms)
             self._append_turn(now_ms)
         if loader.epoch != self._epoch_swept:
             self._epoch_swept = loader.epoch

@@ -93,7 +93,7 @@ class Loader:
 def replay(image: MetadataImage, batch: RecordBatch, end_offset: int | None = None) -> None:
     """Fold a batch into `image`; with `end_offset`, only what lies below. Raises ReplayError."""
     if batch.control:
-        image.skip(batch.end_offset, batch.leader_epoch)
+        image.skip(batch.end_offset, batch.leader_epoch, batch.control)
         return
     records, values = decode_values(batch.body)
     if end_offset is not None and end_offset < batch.end_offset:

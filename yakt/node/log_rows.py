@@ -7,17 +7,22 @@ from yakt.metadata.answers import Pairs, Row
 from yakt.metadata.codec import decode_batch, kind_of, shown_record
 from yakt.metadata.tags import Origin, origins_of, plain_tags
 from yakt.wire.batch import timestamp_ms
-from yakt.wire.control import kind_of_control, plain_control
+from yakt.wire.control import kind_of_control, plain_control, say_control
 
 WHO = ("by", "reason", "client", "request", "address")
+SAY = "say"
+"""Of control records: the same in words."""
 
 
 def rows_of(batch: RecordBatch) -> list[Row]:
-    """One row a record: offset, epoch, kind, time (ms), who asked and why if that is known, fields by Kafka's names."""
+    """One row a record: offset, epoch, kind, time (ms), who asked and why if that is known, fields by Kafka's names.
+
+    A control record says itself in words besides.
+    """
     time_ms = timestamp_ms(batch.body)
     if batch.control:
         return [
-            _row(batch, i, kind_of_control(record), time_ms, {}, plain_control(record))
+            _row(batch, i, kind_of_control(record), time_ms, {SAY: say_control(record)}, plain_control(record))
             for i, record in enumerate(batch.control)
         ]
     rows: list[Row] = []

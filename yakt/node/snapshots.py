@@ -207,7 +207,7 @@ def _loader(snapshot_id: OffsetAndEpoch, first: RecordBatch) -> snapshot.Snapsho
     """Ready for the batches after the first, whose header says when the last record covered was appended."""
     header = first.control[0]
     timestamp_ms = header.last_contained_log_timestamp if isinstance(header, SnapshotHeader) else 0
-    return snapshot.SnapshotLoader(snapshot_id.offset, snapshot_id.epoch, timestamp_ms)
+    return snapshot.SnapshotLoader(snapshot_id.offset, snapshot_id.epoch, timestamp_ms, first.control)
 
 
 def snapshot_name(snapshot_id: OffsetAndEpoch) -> str:

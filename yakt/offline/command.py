@@ -13,7 +13,7 @@ from yakt.batch import RecordBatch
 from yakt.errors import CodecError, StorageError
 from yakt.line.replies import format_value
 from yakt.metadata.answers import Row
-from yakt.node.log_rows import WHO, rows_of
+from yakt.node.log_rows import SAY, WHO, rows_of
 from yakt.offline.files import LogFiles, find_logs, opened
 from yakt.offline.reading import LogReading, TroubleError
 from yakt.offline.verify import verify
@@ -122,7 +122,7 @@ def _snapshot_batches(log: LogFiles) -> Iterator[tuple[str, RecordBatch]]:
 
 
 def format_record(row: Row) -> str:
-    """Offset, leader epoch, time, kind, fields by Kafka's names; then who asked for it and why, where that is known."""
+    """Offset, leader epoch, time, kind, fields by Kafka's names; then who asked for it and why, or it in words."""
     pairs = row.pairs
     fields = pairs["fields"]
     assert isinstance(fields, dict)
@@ -136,6 +136,7 @@ def format_record(row: Row) -> str:
         *(f"{key}={format_value(value)}" for key, value in fields.items()),
     ]
     who = [f"{key}={format_value(pairs[key])}" for key in WHO if key in pairs]
+    who += [str(pairs[SAY])] if SAY in pairs else []
     return " ".join([*words, "|", *who]) if who else " ".join(words)
 
 

@@ -39,7 +39,7 @@ def load_snapshot(path: Path, snapshot_id: OffsetAndEpoch) -> Loaded:
                     header = batch.control[0]
                     assert isinstance(header, SnapshotHeader)  # or the check would have said so
                     time_ms = header.last_contained_log_timestamp
-                    loader = snapshot.SnapshotLoader(snapshot_id.offset, snapshot_id.epoch, time_ms)
+                    loader = snapshot.SnapshotLoader(snapshot_id.offset, snapshot_id.epoch, time_ms, batch.control)
                 if not batch.control:
                     records, _ = decode_values(batch.body)
                     has_tags = has_tags or any(tag >= YAKT_TAGS for record in records for tag, _ in record.tags)

@@ -195,7 +195,7 @@ def _fold(image: MetadataImage, batch: RecordBatch, end_offset: int) -> None:
     if end_offset <= image.end_offset:
         return
     if batch.control:
-        image.skip(end_offset, batch.leader_epoch)
+        image.skip(end_offset, batch.leader_epoch, batch.control)
         return
     records, values = decode_values(batch.body)
     start = max(image.end_offset, batch.base_offset)

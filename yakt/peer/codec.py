@@ -62,6 +62,7 @@ from yakt.wire.schema import (
     Codec,
     Fixed,
     Struct,
+    field,
     struct_of,
 )
 
@@ -120,6 +121,7 @@ IDENTITY = struct_of(
     http=NULLABLE_STRING,
     kafka=NULLABLE_STRING,
     features=ARRAY(_FEATURE),
+    incarnation=field(UUID, tag=0),
 )
 WELCOME = struct_of(Welcome, refusal=_REFUSAL, message=STRING, protocol=INT16, counts_you=BOOL, identity=IDENTITY)
 FETCH_REQUEST = struct_of(

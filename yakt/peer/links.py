@@ -56,7 +56,7 @@ FORWARDED_MAX = 65536
 class PeerEvents(Protocol):
     """What the links tell the node. Called from their tasks; must not wait. `turn_ended` closes each group of calls."""
 
-    def met(self, peer: ReplicaKey, addresses: Addresses) -> bool:
+    def met(self, peer: Identity) -> bool:
         """A hello said who `peer` is; return whether it counts as a voter here."""
 
     def link_opened(self, peer: NodeId, counts_us: bool) -> None:
@@ -346,7 +346,7 @@ class Links:
     def _meet(self, member: _Member, peer: Identity) -> bool:
         """Learn who a hello comes from; return whether it counts as a voter."""
         member.known = peer
-        counts = self._events.met(peer.key, peer.addresses)
+        counts = self._events.met(peer)
         self._events.turn_ended()
         return counts
 

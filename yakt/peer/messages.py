@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
-from yakt.ids import Epoch, NodeId, Offset, ReplicaKey, Uuid
+from yakt.ids import ZERO_UUID, Epoch, NodeId, Offset, ReplicaKey, Uuid
 from yakt.raft import messages as raft
 
 
@@ -46,6 +46,8 @@ class Identity:
     http: str | None = None
     kafka: str | None = None
     features: tuple[Feature, ...] = ()
+    incarnation: Uuid = ZERO_UUID
+    """Of this start of its process; zero from a node that does not say."""
 
     @property
     def key(self) -> ReplicaKey:

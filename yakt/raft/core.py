@@ -19,7 +19,7 @@ Where to read on: events, effects and messages say what goes in and out; `roles`
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from yakt.batch import RecordBatch
+from yakt.batch import Endpoint, RecordBatch
 from yakt.ids import Epoch, Instant, NodeId, Offset, ReplicaKey, Uuid
 from yakt.raft import (
     fetch,
@@ -31,6 +31,7 @@ from yakt.raft import (
     transfer,
     transitions,
     vote,
+    voter_records,
 )
 from yakt.raft.effects import Append, Commit, Effect, Effects
 from yakt.raft.events import (
@@ -41,6 +42,7 @@ from yakt.raft.events import (
     LogTrimmed,
     PeerMet,
     Proposed,
+    QuorumRecordsAsked,
     ReadAsked,
     Received,
     ShutdownAsked,
@@ -65,11 +67,14 @@ from yakt.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
-from yakt.raft.quorum import Election, Quorum, RaftConfig, SealControl
+from yakt.raft.quorum import Election, Quorum, RaftConfig, SealControl, VoterFacts
 from yakt.raft.roles import NEVER, Candidate, Follower, Leader, Prospective, Resigned, Role, Unattached
 from yakt.raft.voters import VoterRecord, VoterSet
 
-__all__ = ["Election", "LogState", "RaftConfig", "RaftCore"]
+KRAFT_VERSIONS = (0, 1)
+"""Levels of kraft.version that this code can read, both ends included."""
+
+__all__ = ["KRAFT_VERSIONS", "Election", "LogState", "RaftConfig", "RaftCore"]
 
 
 class RaftCore:
@@ -77,7 +82,8 @@ class RaftCore:
 
     `voters` are the configured ones, ascending or not, this node among them or not; a VotersRecord in the log overrides
     them. `election`, `log` and `directories` (of the voters met so far) are what was found on disk, all durable.
-    `random` is uniform in [0, 1). `seal_control` gives control records their bytes: (crc, body).
+    `random` is uniform in [0, 1). `seal_control` gives control records their bytes: (crc, body). `endpoints`: where
+    Kafka's brokers reach this node.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class RaftCore:
         random: Callable[[], float],
         seal_control: SealControl,
         cluster_id: str,
+        endpoints: tuple[Endpoint, ...] = (),
     ) -> None:
         voter_set = VoterSet(me, voters, directories)
         for offset, record in log.control:
@@ -111,6 +118,7 @@ class RaftCore:
             # What a snapshot holds is committed; the rest of the log has yet to be heard of.
             high_watermark=the_log.start_offset if newest is None else newest.offset,
             correlation=int(random() * 2**30),
+            facts={me.id: VoterFacts(endpoints, KRAFT_VERSIONS)},
         )
 
     def start(self, now: Instant) -> list[Effect]:
@@ -151,9 +159,12 @@ class RaftCore:
                 self._open_link(effects, peer, counts_us=counts_us)
             case LinkLost(source=source):
                 self._lose_link(effects, source)
-            case PeerMet(peer=replica):
-                if replica.id != quorum.me.id:
-                    quorum.admit(effects, replica)
+            case PeerMet(peer=replica, endpoints=endpoints, kraft_versions=kraft_versions):
+                if replica.id != quorum.me.id and quorum.admit(effects, replica):
+                    voter_records.note(quorum, replica, VoterFacts(endpoints, kraft_versions))
+            case QuorumRecordsAsked(kraft_version=kraft_version):
+                if isinstance(quorum.role, Leader):
+                    voter_records.append(quorum, effects, quorum.role, kraft_version)
             case SnapshotTaken(snapshot_id=snapshot_id, size=size):
                 assert snapshot_id.offset <= quorum.high_watermark, "a snapshot of what is not committed"
                 quorum.log.note_snapshot(snapshot_id, size)
@@ -422,6 +433,21 @@ class RaftCore:
     def is_voter(self) -> bool:
         """Whether this node may vote and lead; else it is an observer."""
         return self.quorum.is_voter
+
+    @property
+    def owes_records(self) -> bool:
+        """Whether QuorumRecordsAsked may have something to write now."""
+        role = self.quorum.role
+        return isinstance(role, Leader) and voter_records.are_due(self.quorum, role)
+
+    def missing_for(self, kraft_version: int) -> tuple[NodeId, ...]:
+        """The voters that keep kraft.version from this level, by what this node knows of them."""
+        return voter_records.missing(self.quorum, kraft_version)
+
+    @property
+    def voters(self) -> VoterSet:
+        """The voter set in force, and what its record says of each; only to be read."""
+        return self.quorum.voters
 
     @property
     def high_watermark(self) -> Offset:

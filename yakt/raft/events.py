@@ -8,7 +8,7 @@ from typing import TypeAlias
 import attrs
 import msgspec
 
-from yakt.batch import ControlRecord
+from yakt.batch import ControlRecord, Endpoint
 from yakt.ids import NodeId, Offset, OffsetAndEpoch, ReplicaKey
 from yakt.raft.messages import Message
 
@@ -34,9 +34,15 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 
 @attrs.frozen
 class PeerMet:
-    """A peer's hello said who it is. `RaftCore.counts(peer)` tells afterwards whether it is heard as a voter."""
+    """A peer's hello said who it is. `RaftCore.counts(peer)` tells afterwards whether it is heard as a voter.
+
+    `endpoints`: where Kafka's brokers reach it; `kraft_versions`: levels of kraft.version that it can read, both ends
+    included. A VotersRecord tells both.
+    """
 
     peer: ReplicaKey
+    endpoints: tuple[Endpoint, ...] = ()
+    kraft_versions: tuple[int, int] = (0, 0)
 
 
 @attrs.frozen
@@ -70,6 +76,16 @@ class Proposed(msgspec.Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         body = f"<{len(self.body)} bytes>"
         return f"Proposed(base_offset={self.base_offset}, count={self.count}, crc={self.crc}, body={body})"
+
+
+@attrs.frozen
+class QuorumRecordsAsked:
+    """The leader may append what it owes the log about the quorum itself: no data waits that has offsets already.
+
+    `kraft_version`: someone wants it at this level, and `voter_records.missing` had nobody to name; 0: nobody asks.
+    """
+
+    kraft_version: int = 0
 
 
 class Flushed(msgspec.Struct, frozen=True, gc=False):
@@ -125,6 +141,7 @@ class ShutdownAsked:
 Event: TypeAlias = (
     Received
     | Proposed
+    | QuorumRecordsAsked
     | Flushed
     | TimerFired
     | ReadAsked

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import attrs
 
-from yakt.batch import ControlRecord, RecordBatch
+from yakt.batch import ControlRecord, Endpoint, RecordBatch
 from yakt.ids import Epoch, Instant, NodeId, Offset, ReplicaKey
 from yakt.raft.effects import Commit, Effects, RememberVoter
 from yakt.raft.log import Log
@@ -41,6 +41,8 @@ class RaftConfig:
     """First wait of the back-off between hurried elections."""
     retry_backoff: float = 0.02
     observer_session: float = 300.0
+    kraft_version: int = 0
+    """The level that this node, leading, brings the quorum to as soon as all voters are ready for it; never down."""
 
     fetch_max_wait_ms: int = attrs.field(init=False)
     request_timeout: float = attrs.field(init=False)
@@ -74,6 +76,14 @@ class Election:
     voted: ReplicaKey | None = None
 
 
+@attrs.frozen
+class VoterFacts:
+    """What a VotersRecord tells of a voter beside its key; `kraft_versions` both ends included."""
+
+    endpoints: tuple[Endpoint, ...]
+    kraft_versions: tuple[int, int]
+
+
 @attrs.define
 class Reads:
     """Tickets of this node's own reads: those in (confirmed, asked] wait."""
@@ -104,6 +114,8 @@ class Quorum:
     high_watermark: Offset
     """One past the last record known here to be committed; never falls."""
     reads: Reads = attrs.Factory(Reads)
+    facts: dict[NodeId, VoterFacts]
+    """Of ourselves, and of each voter by its last hello in this life."""
     is_disowned: bool = False
     """Some voter remembers another disk under our id: until a restart we neither stand nor vote (raft.md §2)."""
     is_shutting_down: bool = False

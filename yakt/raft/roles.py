@@ -155,6 +155,8 @@ class Leader:
     next_readers: dict[NodeId, int] = attrs.Factory(dict)
     """Those that came later and wait for the next."""
     transfer: Transfer | None = None
+    may_owe_records: bool = True
+    """The voters' records may have to be written: to be looked at when the last ones are committed."""
 
 
 @attrs.define

@@ -5,6 +5,7 @@ from math import isinf
 import attrs
 
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
+from yakt.raft import voter_records
 from yakt.raft.quorum import Quorum
 from yakt.raft.roles import Follower, Leader, Progress, Resigned
 
@@ -37,6 +38,8 @@ class Statistics:
     """On a follower: its last fetch succeeded, and nothing since says that the leader is gone."""
     is_voter: bool
     kraft_version: int
+    waits_for: tuple[NodeId, ...]
+    """On the leader: the voters that keep kraft.version from the level that its configuration asks for."""
     high_watermark: Offset
     is_high_watermark_current: bool
     """On the leader: something was committed in its own epoch."""
@@ -67,6 +70,7 @@ def take(quorum: Quorum, now: Instant) -> Statistics:
         hears_leader=isinstance(role, Follower) and role.hears_leader,
         is_voter=quorum.is_voter,
         kraft_version=quorum.voters.kraft_version,
+        waits_for=() if leader is None else _waits_for(quorum),
         high_watermark=quorum.high_watermark,
         is_high_watermark_current=leader is not None and quorum.known_high_watermark(leader) is not None,
         log_start_offset=quorum.log.start_offset,
@@ -80,6 +84,11 @@ def take(quorum: Quorum, now: Instant) -> Statistics:
         transfer_to=None if leader is None or leader.transfer is None else leader.transfer.to,
         is_handing_over=isinstance(role, Resigned) and not role.acknowledged.issuperset(quorum.voters.others),
     )
+
+
+def _waits_for(quorum: Quorum) -> tuple[NodeId, ...]:
+    wanted = quorum.config.kraft_version
+    return voter_records.missing(quorum, wanted) if quorum.voters.kraft_version < wanted else ()
 
 
 def _voter(quorum: Quorum, leader: Leader | None, voter: NodeId, now: Instant) -> ReplicaStatistics:

@@ -8,7 +8,7 @@ once the log holds a VotersRecord, the newest one says both, committed or not, u
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from yakt.batch import ControlRecord, KRaftVersion, Voters
+from yakt.batch import ControlRecord, Endpoint, KRaftVersion, Voters
 from yakt.ids import NodeId, Offset, ReplicaKey, Uuid
 
 BOOTSTRAP_OFFSET = Offset(-1)
@@ -58,6 +58,11 @@ class VoterSet:
         """The one disk that speaks for this voter; None while it was never met, or is no voter."""
         directory_id = self._directories.get(voter)
         return None if directory_id is None else ReplicaKey(voter, directory_id)
+
+    def endpoints(self, voter: NodeId) -> tuple[Endpoint, ...]:
+        """Where brokers reach it, by the record in force; none where there is no record."""
+        found = [one.endpoints for one in self.record.voters if one.id == voter] if self.record is not None else []
+        return found[0] if found else ()
 
     def is_unmet(self, voter: NodeId) -> bool:
         """A configured voter whose directory is not known yet: the first to come is remembered."""

@@ -7,7 +7,7 @@ hold, one list of what is committed, and one of who led and who was voted for. E
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from yakt.batch import LeaderChange, RecordBatch
+from yakt.batch import ControlRecord, LeaderChange, RecordBatch, Voters
 from yakt.errors import ViolationError
 from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.raft.events import Source
@@ -73,7 +73,7 @@ class Subject(Protocol):
 
 
 class Checker:
-    """The invariants S1 to S14 and S18 to S20. Each method raises ViolationError, named after the check."""
+    """The invariants S1 to S15 and S18 to S20. Each method raises ViolationError, named after the check."""
 
     def __init__(self, subjects: dict[NodeId, Subject], requests_of: RequestsOf) -> None:
         self.subjects = subjects
@@ -87,6 +87,8 @@ class Checker:
         self.requests: dict[Request, Offset] = {}
         """Where each committed request lies."""
         self.states: dict[Offset, int] = {}
+        self.quorum_records: dict[OffsetAndEpoch, tuple[ControlRecord, ...]] = {}
+        """What each snapshot says of the quorum."""
         self._requests_of = requests_of
         self._epoch_starts: dict[Epoch, Offset] = {}
         self._committed_in: dict[Epoch, Offset] = {}
@@ -245,6 +247,31 @@ class Checker:
                 )
             if batch.control and isinstance(batch.control[0], LeaderChange):
                 self._epoch_starts[batch.leader_epoch] = batch.base_offset
+            for record in batch.control:
+                if isinstance(record, Voters):
+                    self._voters_appended(node, batch, record)
+
+    def _voters_appended(self, node: Subject, batch: RecordBatch, record: Voters) -> None:
+        """One change at a time, of one voter at most, by a leader that has committed in its epoch (KIP-853)."""
+        check = "S15 VoterSetSafety"
+        now = _keys(record)
+        if {key.id for key in now} != self.subjects.keys():
+            raise ViolationError(check, f"node {node.id} holds voters {sorted(key.id for key in now)}")
+        before = _last_voters(node.store, batch.base_offset)
+        if before is not None:
+            offset, old = before
+            if len(_keys(old) - now) > 1 or len(now - _keys(old)) > 1:
+                raise ViolationError(check, f"{batch} at node {node.id} changes more than one voter")
+            if offset >= self.committed_end:
+                raise ViolationError(check, f"{batch} at node {node.id}, and the voters at {offset} are not committed")
+        if not isinstance(batch.control[0], LeaderChange) and batch.leader_epoch not in self._committed_in:
+            raise ViolationError(check, f"{batch}, before a commit in its epoch")
+        for other in self.subjects.values():
+            found = _last_voters(other.store, other.store.end_offset)
+            if found is not None:
+                there = _keys(found[1])
+                if len(there) // 2 + 1 + len(now) // 2 + 1 <= len(there | now):
+                    raise ViolationError(check, f"majorities of nodes {node.id} and {other.id} need not meet")
 
     def truncating(self, node: Subject, end_offset: Offset) -> None:
         """The node is about to drop all from `end_offset` on."""
@@ -362,8 +389,12 @@ class Checker:
 
     # Snapshots
 
-    def snapshot_taken(self, node: Subject, snapshot_id: OffsetAndEpoch) -> None:
-        """A snapshot of a node's own making is durable."""
+    def snapshot_taken(
+        self, node: Subject, snapshot_id: OffsetAndEpoch, control: tuple[ControlRecord, ...] = ()
+    ) -> None:
+        """A snapshot of a node's own making is durable; `control` is what it says of the quorum."""
+        if self.quorum_records.setdefault(snapshot_id, control) != control:
+            raise ViolationError("S15 VoterSetSafety", f"node {node.id}: {snapshot_id} has other voters than elsewhere")
         self._snapshot_is_sound(node, snapshot_id)
         if snapshot_id.offset > node.high_watermark or snapshot_id.offset < node.store.start_offset:
             raise ViolationError(
@@ -396,3 +427,13 @@ class Checker:
             raise ViolationError(
                 "S13 SnapshotAtLogStart", f"node {node.id}: {snapshot_id} is no end of committed records ({held})"
             )
+
+
+def _keys(record: Voters) -> set[ReplicaKey]:
+    return {ReplicaKey(voter.id, voter.directory_id) for voter in record.voters}
+
+
+def _last_voters(store: Store, end_offset: int) -> tuple[Offset, Voters] | None:
+    """The last voter set that the log, or the snapshot it began from, has below an offset; and where."""
+    found = [(at, record) for at, record in store.control if isinstance(record, Voters) and at < end_offset]
+    return found[-1] if found else None

@@ -152,13 +152,14 @@ class SimulatedDisk:
 
     def install_snapshot(self, snapshot_id: OffsetAndEpoch) -> None:
         held = self._host.checker.committed.get(snapshot_id.offset)
-        self._store.install(snapshot_id, held[1] if held is not None else 0)
+        header = next(read_batches(BytesIO(bytes(self._store.parts[snapshot_id])).read))[1]
+        self._store.install(snapshot_id, held[1] if held is not None else 0, header.control[1:])
 
     def read_snapshot(self, snapshot_id: OffsetAndEpoch, position: int, max_bytes: int) -> bytes:
         return self._store.snapshots[snapshot_id].data[position : position + max_bytes]
 
     def snapshot_control(self, snapshot_id: OffsetAndEpoch) -> tuple[ControlRecord, ...]:
-        return ()
+        return self._store.snapshots[snapshot_id].control
 
 
 class DrivenNode(Host):
@@ -198,7 +199,9 @@ class DrivenNode(Host):
         def new_uuid() -> Uuid:
             return Uuid(b"\x11" + random.randbytes(5) + b"\x40" + random.randbytes(9))
 
-        return ActiveController(image, settings, epoch, end, now, now_ms, new_uuid, random.random)
+        assert self.core is not None
+        missing = self.core.missing_for
+        return ActiveController(image, settings, epoch, end, now, now_ms, new_uuid, random.random, missing)
 
     def _guarded(self, action: Callable[..., None], *arguments: object) -> None:
         """Run a part of a turn; the node may die in it, and afterwards waits for what comes."""
@@ -343,7 +346,7 @@ class DrivenNode(Host):
     def load_image(self, snapshot_id: OffsetAndEpoch) -> MetadataImage:
         batches = [batch for _, batch in read_batches(BytesIO(self.store.snapshots[snapshot_id].data).read)]
         records = [decode_batch(batch.body) for batch in batches if not batch.control]
-        return snapshot.load(records, snapshot_id.offset, snapshot_id.epoch)
+        return snapshot.load(records, snapshot_id.offset, snapshot_id.epoch, control=batches[0].control)
 
     def line_address(self, node: NodeId) -> str | None:
         return None
@@ -407,13 +410,14 @@ class DrivenNode(Host):
         snapshot_id = OffsetAndEpoch(loader.epoch, loader.end_offset)
         prefix = store.prefix_at(snapshot_id.offset)
         assert prefix is not None
+        control = self.driver.core.quorum_records(snapshot_id.offset)
         with loader.image.pin() as pinned:
             encoder = SnapshotEncoder(snapshot_id.epoch, pinned.timestamp_ms)
-            pieces = [encoder.header(), *map(encoder.data, snapshot.values_of(pinned)), encoder.footer()]
+            pieces = [encoder.header(*control), *map(encoder.data, snapshot.values_of(pinned)), encoder.footer()]
         data = b"".join(pieces)
-        store.snapshots[snapshot_id] = Snapshot(data, prefix)
+        store.snapshots[snapshot_id] = Snapshot(data, prefix, control)
         self._snapshot_end = snapshot_id.offset
-        self.checker.snapshot_taken(self, snapshot_id)
+        self.checker.snapshot_taken(self, snapshot_id, control)
         self.driver.take(SnapshotTaken(snapshot_id, len(data)))
         oldest = store.trim(self.parameters.snapshot_keep)
         if oldest is not None:

@@ -11,8 +11,9 @@ from uuid import UUID
 
 import attrs
 
+from yakt.batch import Endpoint
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
-from yakt.raft.core import RaftCore
+from yakt.raft.core import KRAFT_VERSIONS, RaftCore
 from yakt.raft.events import Event, LinkLost, LinkOpened, PeerMet, Received, ShutdownAsked, Source, TransferAsked
 from yakt.raft.log import LogState
 from yakt.raft.messages import FetchRequest, Message, VoteRequest
@@ -177,6 +178,7 @@ class Host(ABC):
                 election_timeout=parameters.election_timeout,
                 fetch_timeout=parameters.fetch_timeout,
                 snapshot_chunk_bytes=parameters.chunk,
+                kraft_version=parameters.kraft_version,
             ),
             election=FoundElection(election.epoch, election.leader_id, election.voted),
             log=LogState(
@@ -184,11 +186,13 @@ class Host(ABC):
                 store.end_offset,
                 tuple(OffsetAndEpoch(*start) for start in store.epoch_starts),
                 tuple((snapshot_id, len(snapshot.data)) for snapshot_id, snapshot in sorted(store.snapshots.items())),
+                store.control,
             ),
             directories=dict(store.directories),
             random=self.world.random.random,
             seal_control=seal_control,
             cluster_id=CLUSTER_ID,
+            endpoints=self.endpoints,
         )
 
     def crash(self, why: str) -> None:
@@ -249,8 +253,13 @@ class Host(ABC):
             if self.dangers.handling < 0:
                 self.crash("having handled a message")
 
-    def meet(self, peer: ReplicaKey) -> bool:
-        self.take(PeerMet(peer))
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where brokers reach it: another port in every third life."""
+        return (Endpoint("CONTROLLER", "127.0.0.1", 7400 + self.id + 10 * (self.life // 3)),)
+
+    def meet(self, peer: ReplicaKey, endpoints: tuple[Endpoint, ...]) -> bool:
+        self.take(PeerMet(peer, endpoints, KRAFT_VERSIONS))
         return self.core is not None and self.core.counts(peer)
 
     def link_opened(self, peer: NodeId, counts_us: bool) -> None:

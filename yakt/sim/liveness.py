@@ -1,4 +1,4 @@
-"""The second phase of a run: the faults stop, and what must happen has to happen soon (L1, L2, L3, L6, L7).
+"""The second phase of a run: the faults stop, and what must happen has to happen soon (L1, L2, L3, L6, L7, L8).
 
 Safety is what never happens; a cluster that does nothing is safe. Here either everything is mended (L1), or only a
 random connected majority, while the other links stay cut or half cut (L2): the latter is where check-quorum and
@@ -87,6 +87,8 @@ def heal_and_wait(simulation: Simulation) -> None:
     for client in simulation.clients:
         client.resting = True
     _wait(simulation, late + COMMITS_WITHIN * unit, lambda: _level(simulation), "L6 LaggardCatchesUp", "logs not level")
+    if parameters.kraft_version:
+        _wait(simulation, late + COMMITS_WITHIN * unit, lambda: _told(simulation), "L8 VotersTold", "an old voter set")
     epoch = max(node.epoch for node in members)
     steps = sum(node.steps for node in members)
     duration = STABLE_FOR * unit
@@ -132,6 +134,17 @@ def _level(simulation: Simulation) -> bool:
     nodes = simulation.nodes.values()
     end = max(node.store.end_offset for node in nodes)
     return all(node.is_up and node.applied == end == node.store.durable_end for node in nodes)
+
+
+def _told(simulation: Simulation) -> bool:
+    """Whether every node's log says which voters there are, and where each of them is now."""
+    now = {node.id: node.endpoints for node in simulation.nodes.values()}
+    return all(
+        {voter: node.core.voters.endpoints(voter) for voter in now} == now
+        and node.core.voters.kraft_version == simulation.parameters.kraft_version
+        for node in simulation.nodes.values()
+        if node.core is not None
+    )
 
 
 def _wait(simulation: Simulation, limit: float, done: Callable[[], bool], check: str, what: str) -> None:

@@ -7,6 +7,7 @@ duplicated, delayed and replayed on its own, which is more than TCP can do to us
 
 from typing import Protocol, TypeAlias
 
+from yakt.batch import Endpoint
 from yakt.ids import NodeId, ReplicaKey
 from yakt.raft.messages import (
     BeginQuorumEpochRequest,
@@ -50,7 +51,11 @@ class Station(Protocol):
 
     def hear(self, source: NodeId, message: Message, correlation: int) -> None: ...
 
-    def meet(self, peer: ReplicaKey) -> bool:
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """What its hello says of where brokers reach it."""
+
+    def meet(self, peer: ReplicaKey, endpoints: tuple[Endpoint, ...]) -> bool:
         """Take in a peer's hello; whether it is heard as a voter."""
 
     def link_opened(self, peer: NodeId, counts_us: bool) -> None: ...
@@ -229,9 +234,9 @@ class Network:
         link.is_open = True
         link.generation += 1
         link.latest = {link.dialler: self.world.now, link.acceptor: self.world.now}
-        counts_us = acceptor.meet(dialler.key)
+        counts_us = acceptor.meet(dialler.key, dialler.endpoints)
         if self._is_up(link.acceptor) and self._is_up(link.dialler):
-            dialler.meet(acceptor.key)
+            dialler.meet(acceptor.key, acceptor.endpoints)
             if self._is_up(link.dialler) and link.is_open:
                 link.told_open = True
                 dialler.link_opened(link.acceptor, counts_us)

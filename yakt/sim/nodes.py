@@ -25,7 +25,18 @@ from yakt.raft.effects import (
     Truncate,
     WriteSnapshot,
 )
-from yakt.raft.events import Event, Flushed, LogTrimmed, Proposed, ReadAsked, SnapshotTaken, TimerFired, Visitor
+from yakt.raft.events import (
+    Event,
+    Flushed,
+    LogTrimmed,
+    Proposed,
+    QuorumRecordsAsked,
+    ReadAsked,
+    SnapshotLoaded,
+    SnapshotTaken,
+    TimerFired,
+    Visitor,
+)
 from yakt.raft.messages import FetchResponse, FetchSnapshotResponse, LogRange, SnapshotRange
 from yakt.sim import machine
 from yakt.sim.host import Answer, Host, Reply, Write
@@ -86,6 +97,7 @@ class Node(Host):
         self._reads: list[Read] = []
         self._confirmed: list[tuple[int, Offset]] = []
         self._ticket = 0
+        self._loaded: SnapshotLoaded | None = None
         store = self.store
         newest = max(store.snapshots, default=None, key=lambda each: each.offset)
         self.machine = Machine(store.snapshots[newest].data if newest is not None else None)
@@ -152,10 +164,14 @@ class Node(Host):
             if self.world.tell:
                 self.world.tell(self.world.now, str(self.id), f"   {effect}")
             self._do[type(effect)](effect)
-        if self.core is core:
-            self.checker.stepped(self)
-            self.checker.bounded(self.id, self.core_queues())
-            invariants.check(core.quorum)
+        if self.core is not core:
+            return
+        self.checker.stepped(self)
+        self.checker.bounded(self.id, self.core_queues())
+        invariants.check(core.quorum)
+        if self._loaded is not None:
+            loaded, self._loaded = self._loaded, None
+            self._carry_out(core.step(self.now(), loaded))
 
     def _settle(self) -> None:
         """The end of a turn: propose, flush, apply what is committed, answer, and wait for what comes."""
@@ -177,11 +193,15 @@ class Node(Host):
 
     def _propose(self) -> None:
         core = self.core
-        if not self._queue or core is None or self.machine.applied <= self._leading_from:
-            return
-        if core.role_name != "leader":
+        if core is None or core.role_name != "leader" or self.machine.applied <= self._leading_from:
             return
         if self.parameters.group_commit and self.store.flushing is not None:
+            return
+        if core.owes_records:
+            self._carry_out(core.step(self.now(), QuorumRecordsAsked()))
+            if self.core is not core:
+                return
+        if not self._queue:
             return
         taken, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         base = self.store.end_offset
@@ -297,9 +317,12 @@ class Node(Host):
     def _install_snapshot(self, effect: InstallSnapshot) -> None:
         snapshot_id = effect.snapshot_id
         held = self.checker.committed.get(snapshot_id.offset)
-        snapshot = self.store.install(snapshot_id, held[1] if held is not None else 0)
+        control = self.checker.quorum_records[snapshot_id]
+        snapshot = self.store.install(snapshot_id, held[1] if held is not None else 0, control)
         loaded = Machine(snapshot.data)
         self.checker.snapshot_installed(self, snapshot_id, loaded.digest)
+        if control:
+            self._loaded = SnapshotLoaded(snapshot_id, control)
         self.machine = loaded
         self.high_watermark = max(self.high_watermark, snapshot_id.offset)
         self._snapshot_end = snapshot_id.offset
@@ -362,9 +385,10 @@ class Node(Host):
         prefix = store.prefix_at(end)
         assert prefix is not None
         data = self.machine.snapshot()
-        store.snapshots[snapshot_id] = Snapshot(data, prefix)
+        control = core.quorum_records(end)
+        store.snapshots[snapshot_id] = Snapshot(data, prefix, control)
         self._snapshot_end = end
-        self.checker.snapshot_taken(self, snapshot_id)
+        self.checker.snapshot_taken(self, snapshot_id, control)
         self._carry_out(core.step(self.now(), SnapshotTaken(snapshot_id, len(data))))
         if self.core is not core:
             return

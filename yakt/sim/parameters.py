@@ -80,6 +80,8 @@ class Parameters:
     """The healing at the end mends only a connected majority; other links stay cut."""
     election_timeout: float = 0.3
     fetch_timeout: float = 0.6
+    kraft_version: int = 0
+    """What the configuration asks for; at 1 nodes also come back at other addresses."""
 
     def line(self) -> str:
         """Everything that differs from a quiet network of good machines, on one line."""
@@ -143,4 +145,5 @@ def draw(seed: int, nodes: int | None = None) -> Parameters:
         core_only=random.random() < 0.5,
         election_timeout=0.05 if short else 0.3,
         fetch_timeout=0.1 if short else 0.6,
+        kraft_version=int(random.random() < 0.4),
     )

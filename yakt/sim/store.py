@@ -10,7 +10,7 @@ from random import Random
 
 import attrs
 
-from yakt.batch import RecordBatch
+from yakt.batch import ControlRecord, RecordBatch
 from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 
 PREFIX_SEED = 0
@@ -37,6 +37,8 @@ class Snapshot:
 
     data: bytes
     prefix: int
+    control: tuple[ControlRecord, ...] = ()
+    """What its header batch says of the quorum."""
 
 
 class Store:
@@ -81,6 +83,19 @@ class Store:
             if not starts or starts[-1][0] != batch.leader_epoch:
                 starts.append((batch.leader_epoch, batch.base_offset))
         return tuple(starts)
+
+    @property
+    def control(self) -> tuple[tuple[Offset, ControlRecord], ...]:
+        """The log's control records by offset, and before them those of the newest snapshot; as a start finds them."""
+        found = [
+            (Offset(batch.base_offset + index), record)
+            for batch in self.batches
+            for index, record in enumerate(batch.control)
+        ]
+        newest = max(self.snapshots, default=None, key=lambda each: each.offset)
+        if newest is not None:
+            found += [(Offset(newest.offset - 1), record) for record in self.snapshots[newest].control]
+        return tuple(sorted(found, key=lambda entry: entry[0]))
 
     def prefix_at(self, end_offset: int) -> int | None:
         """Hash of the log below `end_offset`; None where that is no batch boundary, or not known here any more."""
@@ -149,9 +164,9 @@ class Store:
         assert position == len(part), "a download has no holes"
         part += data
 
-    def install(self, snapshot_id: OffsetAndEpoch, prefix: int) -> Snapshot:
+    def install(self, snapshot_id: OffsetAndEpoch, prefix: int, control: tuple[ControlRecord, ...]) -> Snapshot:
         """Make the download a snapshot, and let the log start, empty, at its end."""
-        snapshot = Snapshot(bytes(self.parts.pop(snapshot_id)), prefix)
+        snapshot = Snapshot(bytes(self.parts.pop(snapshot_id)), prefix, control)
         self.snapshots[snapshot_id] = snapshot
         self._clear(snapshot_id, prefix)
         return snapshot

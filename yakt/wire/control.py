@@ -9,7 +9,7 @@ import attrs
 from yakt import batch
 from yakt.batch import Tags
 from yakt.errors import CodecError
-from yakt.ids import ZERO_UUID, NodeId, Uuid
+from yakt.ids import ZERO_UUID, NodeId, Uuid, format_uuid
 from yakt.wire.plain import plain
 from yakt.wire.schema import ARRAY, INT16, INT32, INT64, STRING, UINT16, UUID, Struct, field, struct_of
 
@@ -265,3 +265,27 @@ def plain_control(record: batch.ControlRecord) -> dict[str, object]:
     """The record's fields as plain JSON values under Kafka's names."""
     kind = _BY_CLASS[type(record)]
     return plain(kind.declared, kind.to_wire(record))
+
+
+def say_control(record: batch.ControlRecord) -> str:
+    """The record in plain words."""
+    match record:
+        case batch.LeaderChange(leader_id=leader_id, granting_voters=granting, voters=voters):
+            return f"node {leader_id} leads, with the votes of {_list(granting)} of {_list(voters)}"
+        case batch.KRaftVersion(level=level):
+            return f"kraft.version is {level} from here on"
+        case batch.Voters(voters=members):
+            return f"the voters are {', '.join(map(_say_voter, members))}"
+        case batch.SnapshotHeader():
+            return "a snapshot begins"
+        case batch.SnapshotFooter():
+            return "the snapshot is whole"
+
+
+def _say_voter(voter: batch.Voter) -> str:
+    places = ", ".join(f"{at.name} {at.host}:{at.port}" for at in voter.endpoints) or "no listener"
+    return f"{voter.id} on disk {format_uuid(voter.directory_id)} ({places})"
+
+
+def _list(nodes: tuple[NodeId, ...]) -> str:
+    return ", ".join(map(str, nodes)) or "nobody"

@@ -1,0 +1,133 @@
+"""Stock brokers and tools on a quorum whose log names its voters (kraft.version 1), and what its features are."""
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.kafka.test_real_brokers import free_port, stage
+from tests.kafka_lab.broker import Broker
+from tests.kafka_lab.lab import KafkaTools, find_tools
+
+pytestmark = pytest.mark.slow
+DIRECTORY = "[A-Za-z0-9_-]{22}"
+
+
+@pytest.fixture(scope="module", params=["3.9.1", "4.3.1"])
+def tools(request: pytest.FixtureRequest) -> KafkaTools:
+    """One release, or a visible skip."""
+    found = find_tools(request.param)
+    if isinstance(found, str):
+        pytest.skip(f"Kafka cannot be had: {found}")
+    return found
+
+
+def by_bootstrap_servers(broker: Broker) -> Broker:
+    """The same broker, told addresses of controllers and none of their ids."""
+    servers = ",".join(voter.partition("@")[2] for voter in broker.voters)
+    return attrs.evolve(broker, voters=(), settings={"controller.quorum.bootstrap.servers": servers})
+
+
+async def test_a_broker_with_bootstrap_servers_and_the_tools_of_its_release(tools: KafkaTools, tmp_path: Path) -> None:
+    async with stage(tools, tmp_path, kraft_version=1) as there:
+        controllers = ",".join(voter.partition("@")[2] for voter in there.broker.voters)
+        broker = by_bootstrap_servers(there.broker)
+        async with broker.running():
+            await there.wait_broker(fenced=False)
+            await there.client.ask_line("TOPIC CREATE orders partitions=2")
+            assert len(await broker.produce("orders", 20)) == 20
+
+            # The leader goes: the broker finds the next one by the voters in the log.
+            killed = await there.leader()
+            await there.cluster.kill(killed)
+            await broker.topics("--create", "--topic", "clicks", "--partitions", "2")
+            assert len(await broker.produce("clicks", 20)) == 20
+            there.cluster.start(killed)
+            await there.cluster.wait_serving(killed)
+
+            quorum = tools.release.main_of("metadata-quorum")
+            features = tools.release.main_of("features")
+            for at in (("--bootstrap-server", broker.address), ("--bootstrap-controller", controllers)):
+                status = await broker.tool_at(at, quorum, "describe", "--status")
+                check_status(status, await there.leader(), [1, 2, 3])
+                check_replication(await broker.tool_at(at, quorum, "describe", "--replication"), await there.leader())
+                described = await broker.tool_at(at, features, "describe")
+                assert re.search(
+                    r"^Feature: kraft.version\s.*SupportedMaxVersion: 1\s+FinalizedVersionLevel: 1\s", described, re.M
+                )
+                assert re.search(r"^Feature: metadata.version\s.*FinalizedVersionLevel: 3.9-IV0\s", described, re.M)
+
+            cluster = tools.release.main_of("cluster")
+            server, controller = ("--bootstrap-server", broker.address), ("--bootstrap-controller", controllers)
+            for at in (server, controller):
+                said = await broker.tool_after(at, cluster, "cluster-id")
+                assert said == f"Cluster ID: {broker.cluster_id}\n"
+            if not tools.version.startswith("3."):
+                listed = await broker.tool_after(controller, cluster, "list-endpoints")
+                found = re.findall(r"^(\d+)\s+127.0.0.1\s+(\d+)\s+null\s+controller", listed, re.M)
+                assert sorted(f"{node}@127.0.0.1:{port}" for node, port in found) == sorted(there.broker.voters)
+
+            # A level of metadata.version down and up again, by both doors; what no one can do is refused.
+            down = ("downgrade", "--feature", "metadata.version=20")
+            assert "can be downgraded to 20" in await broker.tool_at(server, features, *down, "--dry-run")
+            assert "was downgraded to 20" in await broker.tool_at(controller, features, *down)
+            assert (await there.client.ask_line("FEATURE LIST")).rows[2].pairs["level"] == 20
+            await there.client.ask_line("FEATURE SET metadata.version=21")
+            assert "was upgraded to 21" in await broker.tool_at(
+                server, features, "upgrade", "--feature", "metadata.version=21"
+            )
+            refused = await broker.tool_at(server, features, "upgrade", "--feature", "nosuch=1", status=1)
+            assert "Could not upgrade nosuch to 1. Invalid update version 1 for feature nosuch." in refused
+
+
+def check_status(said: str, leader: int, voters: list[int]) -> None:
+    """`describe --status`, as Kafka's own quorum at kraft.version 1 is shown."""
+    lines = dict(re.findall(r"^(\w+):\s+(.*)$", said, re.M))
+    assert list(lines) == [
+        "ClusterId", "LeaderId", "LeaderEpoch", "HighWatermark", "MaxFollowerLag", "MaxFollowerLagTimeMs",
+        "CurrentVoters", "CurrentObservers",
+    ]  # fmt: skip
+    assert int(lines["LeaderId"]) == leader
+    assert int(lines["HighWatermark"]) > 0
+    shown = re.findall(
+        rf'\{{"id": (\d+), "directoryId": "{DIRECTORY}", "endpoints": \["CONTROLLER://127.0.0.1:\d+"\]\}}',
+        lines["CurrentVoters"],
+    )
+    assert sorted(map(int, shown)) == voters
+    assert re.search(rf'\{{"id": 11, "directoryId": "{DIRECTORY}"\}}', lines["CurrentObservers"])
+
+
+def check_replication(said: str, leader: int) -> None:
+    """`describe --replication`: a line for each voter and observer, all of them near the end and heard just now."""
+    head, *lines = said.splitlines()
+    assert head.split() == [
+        "NodeId", "DirectoryId", "LogEndOffset", "Lag", "LastFetchTimestamp", "LastCaughtUpTimestamp", "Status",
+    ]  # fmt: skip
+    rows = {int(words[0]): words for words in map(str.split, lines)}
+    assert {node: words[6] for node, words in rows.items()} == {
+        **{node: "Leader" if node == leader else "Follower" for node in (1, 2, 3)}, 11: "Observer"
+    }  # fmt: skip
+    assert all(re.fullmatch(DIRECTORY, words[1]) and "AAAAAAAA" not in words[1] for words in rows.values())
+    fetched = [int(words[4]) for words in rows.values()]
+    assert max(fetched) - min(fetched) < 60_000
+    assert min(fetched) > 1_600_000_000_000
+
+
+async def test_an_existing_quorum_goes_up_by_the_tool(tools: KafkaTools, tmp_path: Path) -> None:
+    """At kraft.version 0 a broker with static voters; then `kafka-features` asks for 1, and one can be told less."""
+    async with stage(tools, tmp_path) as there:
+        controllers = ",".join(voter.partition("@")[2] for voter in there.broker.voters)
+        static, told_less = there.broker, attrs.evolve(by_bootstrap_servers(there.broker), id=12, port=free_port())
+        async with static.running():
+            await there.wait_broker(fenced=False)
+            features = tools.release.main_of("features")
+            upgrade = ("upgrade", "--feature", "kraft.version=1")
+            said = await static.tool_at(("--bootstrap-controller", controllers), features, *upgrade)
+            assert "kraft.version was upgraded to 1." in said
+            [_, kraft, *_] = (await there.client.ask_line("FEATURE LIST")).rows
+            assert (kraft.pairs["name"], kraft.pairs["level"]) == ("kraft.version", 1)
+            async with told_less.running():
+                await there.wait_broker(12, fenced=False)
+        for node in there.cluster.nodes.values():
+            assert "Traceback" not in node.log_path.read_text()
