@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, Command] = {
     "bench": Command(
         "yakt.bench.command", "measure writes, reads and failover of a cluster; or the Python of a commit"
     ),
+    "swarm": Command("yakt.swarm.command", "run simulated brokers on a cluster, and order them to die, lag or flap"),
     "log": Command("yakt.offline.command", "show or verify the log in a directory, of a node or of Kafka's, offline"),
     "check-config": Command("yakt.check_config", "look for faults in configuration files"),
 }

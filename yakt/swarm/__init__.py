@@ -1,0 +1,1 @@
+"""`yakt swarm`: simulated brokers on a real cluster."""
