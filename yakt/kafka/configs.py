@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from yakt.kafka.codes import Code
 from yakt.kafka.messages import configs as wire
-from yakt.kafka.plan import TIMEOUT_MAX_MS, Caller, Plan, Slots, View, error_of, message_of, refusal
+from yakt.kafka.plan import UNTIMED_MS, Caller, Plan, Slots, View, error_of, message_of, refusal
 from yakt.metadata import commands
 from yakt.metadata.answers import Result
 from yakt.metadata.commands import ConfigChange
@@ -67,7 +67,7 @@ def _distinct(resources: Sequence[R]) -> list[R]:
 
 def _slots(resources: Sequence[R], caller: Caller, check: bool) -> Slots:
     counts = Counter((one.resource_type, one.resource_name) for one in resources)
-    slots = Slots(caller, TIMEOUT_MAX_MS, check=check)
+    slots = Slots(caller, UNTIMED_MS, check=check)
     for resource in _distinct(resources):
         if counts[resource.resource_type, resource.resource_name] > 1:
             slots.refuse(Code.INVALID_REQUEST, "Duplicate resource.")

@@ -1,6 +1,6 @@
 """How each API is answered: the one list that joins an API with the functions that speak for it."""
 
-from yakt.kafka import apis, cluster, configs, lifecycle, partitions, quotas, security, topics
+from yakt.kafka import acls, apis, cluster, configs, lifecycle, partitions, quotas, scram, tokens, topics
 from yakt.kafka.plan import Handling
 
 HANDLINGS = {
@@ -25,12 +25,12 @@ HANDLINGS = {
     apis.DESCRIBE_CLUSTER.key: Handling(cluster.refuse_describe, read=cluster.describe, anywhere=True),
     apis.DESCRIBE_QUORUM.key: Handling(cluster.refuse_quorum, read=cluster.describe_quorum),
     apis.UPDATE_FEATURES.key: Handling(cluster.refuse_features, plan=cluster.update_features),
-    apis.DESCRIBE_ACLS.key: Handling(security.refuse_describe_acls, read=security.describe_acls),
-    apis.CREATE_ACLS.key: Handling(security.refuse_create_acls, read=security.create_acls),
-    apis.DELETE_ACLS.key: Handling(security.refuse_delete_acls, read=security.delete_acls),
-    apis.CREATE_DELEGATION_TOKEN.key: Handling(security.refuse_create_token, read=security.create_token),
-    apis.RENEW_DELEGATION_TOKEN.key: Handling(security.refuse_renew_token, read=security.renew_token),
-    apis.EXPIRE_DELEGATION_TOKEN.key: Handling(security.refuse_expire_token, read=security.expire_token),
-    apis.ALTER_USER_SCRAM_CREDENTIALS.key: Handling(security.refuse_alter_scram, read=security.alter_scram),
+    apis.DESCRIBE_ACLS.key: Handling(acls.refuse_describe, read=acls.describe, anywhere=True),
+    apis.CREATE_ACLS.key: Handling(acls.refuse_create, plan=acls.create),
+    apis.DELETE_ACLS.key: Handling(acls.refuse_delete, plan=acls.delete),
+    apis.CREATE_DELEGATION_TOKEN.key: Handling(tokens.refuse_create_token, read=tokens.create_token),
+    apis.RENEW_DELEGATION_TOKEN.key: Handling(tokens.refuse_renew_token, read=tokens.renew_token),
+    apis.EXPIRE_DELEGATION_TOKEN.key: Handling(tokens.refuse_expire_token, read=tokens.expire_token),
+    apis.ALTER_USER_SCRAM_CREDENTIALS.key: Handling(scram.refuse_alter, plan=scram.alter),
 }
 """By key; Fetch, FetchSnapshot, ApiVersions and Envelope are the desk's own."""

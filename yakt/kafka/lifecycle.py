@@ -6,7 +6,7 @@ from typing import Any, cast
 from yakt.errors import RefusedError
 from yakt.kafka.codes import Code
 from yakt.kafka.messages import brokers as wire
-from yakt.kafka.plan import LIFECYCLE_TIMEOUT_MS, TIMEOUT_MAX_MS, Caller, Plan, View, ask, error_of, message_of
+from yakt.kafka.plan import LIFECYCLE_TIMEOUT_MS, UNTIMED_MS, Caller, Plan, View, ask, error_of, message_of
 from yakt.metadata import commands
 from yakt.metadata.answers import Answer, Result
 from yakt.metadata.records import BrokerEndpoint, BrokerFeature
@@ -94,7 +94,7 @@ def allocate(request: wire.AllocateProducerIdsRequest, caller: Caller, view: Vie
             producer_id_start=_number(result, "first"), producer_id_len=_number(result, "count")
         )
 
-    return Plan((ask(command, caller, TIMEOUT_MAX_MS),), respond)
+    return Plan((ask(command, caller, UNTIMED_MS),), respond)
 
 
 def refuse_allocate(
@@ -135,7 +135,7 @@ def alter_partitions(request: wire.AlterPartitionRequest, caller: Caller, view: 
             )
         )
 
-    return Plan((ask(command, caller, TIMEOUT_MAX_MS),), respond)
+    return Plan((ask(command, caller, UNTIMED_MS),), respond)
 
 
 def _altered(index: int, answer: Mapping[str, Any]) -> wire.AlterPartitionPartitionResult:
@@ -192,7 +192,7 @@ def assign_directories(request: wire.AssignReplicasToDirsRequest, caller: Caller
             )
         )
 
-    return Plan((ask(command, caller, TIMEOUT_MAX_MS),), respond)
+    return Plan((ask(command, caller, UNTIMED_MS),), respond)
 
 
 def refuse_assign_directories(
@@ -208,7 +208,7 @@ def unregister(request: wire.UnregisterBrokerRequest, caller: Caller, view: View
         (result,) = results
         return wire.UnregisterBrokerResponse(error_code=error_of(result), error_message=message_of(result))
 
-    return Plan((ask(commands.UnregisterBroker(request.broker_id), caller, TIMEOUT_MAX_MS),), respond)
+    return Plan((ask(commands.UnregisterBroker(request.broker_id), caller, UNTIMED_MS),), respond)
 
 
 def refuse_unregister(

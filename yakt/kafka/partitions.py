@@ -14,7 +14,7 @@ PREFERRED, UNCLEAN = 0, 1
 
 
 def reassign(request: wire.AlterPartitionReassignmentsRequest, caller: Caller, view: View) -> Plan:
-    """AlterPartitionReassignments: each partition an operation of its own; no replicas: what is under way is undone."""
+    """AlterPartitionReassignments; no replicas: what is under way is undone."""
     slots = Slots(caller, request.timeout_ms)
     for topic in request.topics:
         for asked in topic.partitions:
@@ -83,8 +83,11 @@ def refuse_reassign(
 
 
 def elect(request: wire.ElectLeadersRequest, caller: Caller, view: View) -> Plan:
-    """ElectLeaders: of the partitions named, or of all; of all, those that need none are not told of."""
-    slots = Slots(caller, request.timeout_ms)
+    """ElectLeaders: of the partitions named, or of all; of all, those that need none are not told of.
+
+    Each is an operation of its own, for Kafka splits them too.
+    """
+    slots = Slots(caller, request.timeout_ms, is_atomic=False)
     wanted = list(_wanted(request, view))
     for topic, number in wanted:
         if request.election_type not in (PREFERRED, UNCLEAN):

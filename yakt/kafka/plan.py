@@ -4,7 +4,8 @@ A request that only the active controller may decide is asked of this node alone
 look for the controller themselves, and take error 41 anywhere in a response for "elsewhere" (contract, §4).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import attrs
@@ -13,9 +14,9 @@ from yakt.address import Address
 from yakt.errors import RefusedError
 from yakt.ids import NodeId
 from yakt.kafka.codes import Code, code_of
-from yakt.metadata.answers import Result
+from yakt.metadata.answers import Answer, Result
 from yakt.metadata.asked import Asked, Options, Origin
-from yakt.metadata.commands import Command
+from yakt.metadata.commands import Batch, Command
 from yakt.metadata.image import MetadataImage
 from yakt.raft.statistics import Statistics
 
@@ -25,7 +26,10 @@ FindAddress: TypeAlias = Callable[[NodeId], Address | None]
 LIFECYCLE_TIMEOUT_MS = 2000
 """Of a broker's registration and heartbeats: its channel gives up after half its session (controller-contract.md §2).
 Until then a leader that has not claimed yet is waited for."""
-TIMEOUT_MAX_MS = 30_000
+TIMEOUT_MAX_MS = 60_000
+"""However long a request says it would wait: its broker does not (rpcs.md §6)."""
+UNTIMED_MS = 30_000
+"""Of requests that have no timeout of their own."""
 CLIENT_SIZE_MAX = 256
 """Characters of a client id that are kept beside what it wrote."""
 
@@ -91,24 +95,40 @@ def refusal(code: Code, message: str) -> RefusedError:
 
 
 class Slots:
-    """A request's items in order: each is asked as a command, or refused here."""
+    """A request's items in order: each is a command of one atomic operation, or refused here.
 
-    def __init__(self, caller: Caller, timeout_ms: int, *, check: bool = False) -> None:
-        self.asked: list[Asked] = []
+    `is_atomic` False: each command is an operation of its own (controller.md §1 says where that may be).
+    """
+
+    def __init__(self, caller: Caller, timeout_ms: int, *, check: bool = False, is_atomic: bool = True) -> None:
         self._caller = caller
         self._timeout_ms = timeout_ms
         self._check = check
+        self._is_atomic = is_atomic
+        self._commands: list[Command] = []
         self._items: list[RefusedError | None] = []
-        """None: the next of `asked`."""
+        """None: the next of the commands."""
+
+    @property
+    def asked(self) -> list[Asked]:
+        """What to ask for all of them, perhaps nothing."""
+        commands: list[Command] = self._commands
+        if self._is_atomic and commands:
+            commands = [Batch(tuple(commands))]
+        return [ask(command, self._caller, self._timeout_ms, check=self._check) for command in commands]
 
     def add(self, command: Command) -> None:
         """The next item is this command."""
         self._items.append(None)
-        self.asked.append(ask(command, self._caller, self._timeout_ms, check=self._check))
+        self._commands.append(command)
 
     def refuse(self, code: Code, message: str) -> None:
         """The next item is refused."""
-        self._items.append(refusal(code, message))
+        self.refuse_with(refusal(code, message))
+
+    def refuse_with(self, refused: RefusedError) -> None:
+        """The next item is refused so."""
+        self._items.append(refused)
 
     def add_or_refuse(self, make: Callable[[], Command]) -> None:
         """The next item is what `make` makes, or the RefusedError that it raises."""
@@ -121,7 +141,12 @@ class Slots:
 
     def fill(self, results: Sequence[Result]) -> list[Result]:
         """One result for each item, from those of `asked`."""
-        given = iter(results)
+        given: Iterator[Result]
+        if self._is_atomic and results:
+            [result] = results
+            given = iter(result.items) if isinstance(result, Answer) else repeat(result)
+        else:
+            given = iter(results)
         return [next(given) if item is None else item for item in self._items]
 
 

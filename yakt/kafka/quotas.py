@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 from yakt.kafka.codes import Code
 from yakt.kafka.messages import configs as wire
-from yakt.kafka.plan import TIMEOUT_MAX_MS, Caller, Plan, Slots, View, error_of, message_of
+from yakt.kafka.plan import UNTIMED_MS, Caller, Plan, Slots, View, error_of, message_of
 from yakt.metadata import commands
 from yakt.metadata.answers import Result
 
 
 def alter(request: wire.AlterClientQuotasRequest, caller: Caller, view: View) -> Plan:
-    """AlterClientQuotas: each entity an operation of its own."""
+    """AlterClientQuotas: an entity fails or succeeds as a whole."""
     counts = Counter(frozenset(_named(entry)) for entry in request.entries)
     entries = list({frozenset(_named(entry)): entry for entry in request.entries}.values())
-    slots = Slots(caller, TIMEOUT_MAX_MS, check=request.validate_only)
+    slots = Slots(caller, UNTIMED_MS, check=request.validate_only)
     for entry in entries:
         if counts[frozenset(_named(entry))] > 1:
             slots.refuse(Code.INVALID_REQUEST, "the entity is named twice in the request")

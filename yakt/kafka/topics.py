@@ -23,7 +23,7 @@ DETAILS_SINCE = 5
 
 
 def create(request: wire.CreateTopicsRequest, caller: Caller, view: View) -> Plan:
-    """CreateTopics: each topic an operation of its own."""
+    """CreateTopics: whatever of it is good is made at once."""
     counts = Counter(topic.name for topic in request.topics)
     is_too_many = sum(_partitions_of(topic) for topic in request.topics) > PARTITIONS_MAX
     slots = Slots(caller, request.timeout_ms, check=request.validate_only)
@@ -128,9 +128,11 @@ def _states_of(request: wire.DeleteTopicsRequest) -> list[wire.DeleteTopicState]
 
 def delete(request: wire.DeleteTopicsRequest, caller: Caller, view: View) -> Plan:
     """DeleteTopics, by name or id."""
-    states = _states_of(request)
-    names = [_name_of(state, view) for state in states]
-    counts = Counter(name for name in names if name is not None)
+    named = [(state, _name_of(state, view)) for state in _states_of(request)]
+    counts = Counter(name for _, name in named if name is not None)
+    # A topic that is named twice, by its name and by its id too, is answered once.
+    once = {state.topic_id if name is None else name: (state, name) for state, name in reversed(named)}
+    states, names = zip(*reversed(once.values()), strict=True) if once else ((), ())
     slots = Slots(caller, request.timeout_ms)
     for state, name in zip(states, names, strict=True):
         if (state.name is None) == (state.topic_id == ZERO_UUID):

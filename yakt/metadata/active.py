@@ -23,9 +23,9 @@ from yakt.metadata.answers import Answer, Pairs, Result, Row
 from yakt.metadata.asked import Asked, Origin
 from yakt.metadata.balancing import Balancing
 from yakt.metadata.broker_control import fence_records, session_ms
-from yakt.metadata.commands import SetScramCredential
+from yakt.metadata.commands import Batch, SetScramCredential
 from yakt.metadata.controller import check_unchanged, decide
-from yakt.metadata.decision import ControllerSettings, Decision, Stamp
+from yakt.metadata.decision import NO_OPERATION, ControllerSettings, Decision, Stamp
 from yakt.metadata.delta import MetadataDelta
 from yakt.metadata.features import METADATA_LEVEL, METADATA_VERSION
 from yakt.metadata.image import MetadataImage
@@ -152,6 +152,8 @@ class ActiveController:
                 first = self._first_answer(origin, crc)
                 if first is not None:
                     return first
+            if type(command) is Batch:
+                return self._submit_batch(command, asked)
             if options.if_offset is not None:
                 check_unchanged(self.delta, command, options.if_offset)  # type: ignore[arg-type]
             decision = decide(self.delta, command, stamp)  # type: ignore[arg-type]
@@ -161,7 +163,68 @@ class ActiveController:
         except RefusedError as refusal:
             return Decided(refusal, self.end_offset, False)
 
-    def _append(self, decision: Decision, origin: Origin, crc: int) -> Decided:
+    def _submit_batch(self, batch: Batch, asked: Asked) -> Decided:
+        """Several commands as one operation: all that are not refused, or, where together they are too much, none."""
+        assert not asked.origin.request
+        delta = self.delta
+        mark, end_offset = len(delta), delta.end_offset
+        try:
+            items, decision = self._decide_each(batch)
+            if asked.options.check:
+                _encode_all(decision.records)
+                delta.take_back(mark)
+                delta.end_offset = end_offset
+                decided = Decided(Answer({"check": True, "records": len(decision.records)}), self.end_offset, False)
+            else:
+                decided = self._append(decision, asked.origin, 0, is_laid=True)
+        except BaseException:
+            delta.take_back(mark)
+            delta.end_offset = end_offset
+            raise
+        assert isinstance(decided.result, Answer)
+        told = decided.result.pairs
+        decided.result.items = [
+            item if isinstance(item, RefusedError) else Answer({**told, **item.pairs}, item.rows) for item in items
+        ]
+        return decided
+
+    def _decide_each(self, batch: Batch) -> tuple[list[Decision | RefusedError], Decision]:
+        """What comes of each, and of all together; their records lie on the delta. Raises RefusedError if too many."""
+        stamp, delta = self._stamp, self.delta
+        base_offset = stamp.next_offset
+        items: list[Decision | RefusedError] = []
+        records: list[Record] = []
+        then: list[Callable[[int], None]] = []
+        stamp.operation_offset = base_offset
+        try:
+            for command in batch.commands:
+                try:
+                    decision = decide(delta, command, stamp)
+                except RefusedError as refusal:
+                    items.append(refusal)
+                    continue
+                assert not decision.kraft_version  # its records are the quorum's: never one of several
+                is_continued = bool(records)
+                records += decision.records
+                if len(records) > RECORDS_MAX:
+                    raise _too_many(len(records))
+                delta.replay(stamp.next_offset, decision.records, is_continued=is_continued)
+                stamp.next_offset += len(decision.records)
+                items.append(decision)
+                if decision.then is not None:
+                    then.append(decision.then)
+        except ReplayError as exc:
+            raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
+        finally:
+            stamp.next_offset, stamp.operation_offset = base_offset, NO_OPERATION
+
+        def all_of_them(last_offset: int) -> None:
+            for one in then:
+                one(last_offset)
+
+        return items, Decision(records, {}, all_of_them)
+
+    def _append(self, decision: Decision, origin: Origin, crc: int, *, is_laid: bool = False) -> Decided:
         records, pairs, stamp = decision.records, decision.pairs, self._stamp
         base_offset = stamp.next_offset
         if records:
@@ -174,7 +237,7 @@ class ActiveController:
                 self._write(records, _Mark(tags.Origin(len(records), *texts, crc, pairs)))
                 self._remember(origin, crc, pairs)
             else:
-                self._write(records, self._mark_of(origin, len(records)))
+                self._write(records, self._mark_of(origin, len(records)), is_laid=is_laid)
         if decision.kraft_version:
             due = QuorumRecords(decision.kraft_version)
             self._turn.append(due)
@@ -188,11 +251,11 @@ class ActiveController:
             told.update(pairs)
         return Decided(Answer(told, decision.rows), end_offset, end_offset != base_offset)
 
-    def _write(self, records: Sequence[Record], mark: "_Mark | None") -> None:
+    def _write(self, records: Sequence[Record], mark: "_Mark | None", *, is_laid: bool = False) -> None:
         """Encode once, replay strictly on the delta, and put it into the turn; all or nothing.
 
         `mark` goes on the first record. Raises RefusedError for more than one operation may have, and for what would
-        not fit the state: that is a fault of ours, and it must not enter the log.
+        not fit the state: that is a fault of ours, and it must not enter the log. `is_laid`: they are on the delta.
         """
         stamp, first = self._stamp, records[0]
         try:
@@ -207,14 +270,13 @@ class ActiveController:
             count, size = len(records), len(values[0]) + RECORD_OVERHEAD
             if count > 1:
                 if count > RECORDS_MAX:
-                    raise refusals.policy_violation(
-                        f"{count} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
-                    )
+                    raise _too_many(count)
                 values += map(codec.encode, records[1:])
                 size = sum(map(len, values)) + RECORD_OVERHEAD * len(values)
             if size > BATCH_SIZE_MAX - BATCH_OVERHEAD:
                 raise refusals.policy_violation(f"the operation has {size} bytes, {BATCH_SIZE_MAX} are allowed")
-            self.delta.replay(stamp.next_offset, records, plain)
+            if not is_laid:
+                self.delta.replay(stamp.next_offset, records, plain)
         except (ReplayError, CodecError) as exc:
             raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
         last = self._turn[-1] if self._turn else None
@@ -271,18 +333,15 @@ class ActiveController:
         records = decision.records
         mark, end_offset = len(self.delta), self.delta.end_offset
         try:
-            for record in records:
-                codec.encode(record)
+            _encode_all(records)
             self.delta.replay(self._stamp.next_offset, records)
-        except (ReplayError, CodecError) as exc:
+        except ReplayError as exc:
             raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
         finally:
             self.delta.take_back(mark)
             self.delta.end_offset = end_offset
         if len(records) > RECORDS_MAX and not decision.may_split:
-            raise refusals.policy_violation(
-                f"{len(records)} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX
-            )
+            raise _too_many(len(records))
         rows = [
             Row("record", {"kind": codec.kind_of(record), "fields": cast(Pairs, codec.shown_record(record))})
             for record in records
@@ -384,6 +443,19 @@ class ActiveController:
             self._write_own([record], "the last leader left a transaction open")
         if self.delta.features.get(METADATA_VERSION) is None:
             self._write_own([FeatureLevelRecord(METADATA_VERSION, METADATA_LEVEL)], "a new cluster's first record")
+
+
+def _encode_all(records: Sequence[Record]) -> None:
+    """Raises RefusedError for what could not be written."""
+    try:
+        for record in records:
+            codec.encode(record)
+    except CodecError as exc:
+        raise RefusedError("UNKNOWN_SERVER_ERROR", f"decided what does not fit: {exc}", kafka=-1) from exc
+
+
+def _too_many(count: int) -> RefusedError:
+    return refusals.policy_violation(f"{count} records in one operation, {RECORDS_MAX} are allowed", limit=RECORDS_MAX)
 
 
 def without_request(origin: Origin) -> Origin:

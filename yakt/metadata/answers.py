@@ -23,10 +23,14 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """An `OK`. `pairs` are those of its line in order, `offset=` included where there is one; `rows` come before it."""
+    """An `OK`. `pairs` are those of its line in order, `offset=` included where there is one; `rows` come before it.
+
+    `items`: the results of a Batch's commands, in their order.
+    """
 
     pairs: Pairs
     rows: Sequence[Row] = ()
+    items: "Sequence[Result]" = ()
 
 
 Result: TypeAlias = Answer | RefusedError

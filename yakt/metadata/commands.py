@@ -322,6 +322,15 @@ class DeleteProducer(msgspec.Struct, frozen=True, gc=False):
     id: int
 
 
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """Commands that make one operation (controller.md §1): each decided on what those before it leave, all that are
+    not refused written together. Answered with the result of each in `items`. Comes from adapters alone, without a
+    request id.
+    """
+
+    commands: "tuple[Command, ...]"
+
+
 Command: TypeAlias = (
     SetConfigs
     | DeleteConfigs
@@ -355,4 +364,5 @@ Command: TypeAlias = (
     | AllocateProducerIds
     | RegisterProducer
     | DeleteProducer
+    | Batch
 )

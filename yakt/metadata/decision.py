@@ -28,10 +28,14 @@ class ControllerSettings:
     unclean_leader_election: bool = False
 
 
+NO_OPERATION = 2**63 - 1
+"""No record has this offset."""
+
+
 class Stamp(msgspec.Struct, gc=False):
     """Handed to `decide`. `next_offset` is that of the first record it decides; `now_ms` is wall time.
 
-    `operation_offset` is that of the first record of the whole operation, where that has several commands.
+    `operation_offset` is that of the first record of the whole operation, while its commands are several.
     `derived`: iterations spent on passwords in the turn at `derived_at`.
     """
 
@@ -42,7 +46,7 @@ class Stamp(msgspec.Struct, gc=False):
     next_offset: int
     now: Instant
     now_ms: int
-    operation_offset: int = 0
+    operation_offset: int = NO_OPERATION
     derived_at: Instant = Instant(-math.inf)
     derived: int = 0
     missing_voters: Callable[[int], Sequence[int]] = lambda _level: ()

@@ -46,13 +46,22 @@ class MetadataDelta(State):
         if change.hashed:
             self.hash = self.hash + change.hashed & HASH_MASK
 
-    def replay(self, base_offset: int, records: Sequence[Record], first_value: bytes | None = None) -> None:
+    def replay(
+        self,
+        base_offset: int,
+        records: Sequence[Record],
+        first_value: bytes | None = None,
+        *,
+        is_continued: bool = False,
+    ) -> None:
         """Lay the records of one decision over it, all or none. Raises ReplayError if one does not fit.
 
-        `first_value`: the first one's bytes without tags, where they are at hand.
+        `first_value`: the first one's bytes without tags, where they are at hand. `is_continued`: they belong to the
+        operation of those before them.
         """
         mark = len(self._pending)
-        self.growing = NOTHING_GROWS
+        if not is_continued:
+            self.growing = NOTHING_GROWS
         self.plain_value = first_value
         try:
             for offset, record in enumerate(records, base_offset):

@@ -49,10 +49,15 @@ def delete(state: State, command: DeleteScramCredentials, stamp: Stamp) -> Decis
         if state.scram.get((command.user, number)) is not None
     ]
     if not records:
-        raise refusals.resource_not_found(
-            "Attempt to delete a user credential that does not exist", hint="SCRAM LIST", user=command.user
-        )
+        raise not_found(command.user)
     return Decision(records, {"deleted": len(records)})
+
+
+def not_found(user: str) -> RefusedError:
+    """Why nothing of the user's is deleted, with Kafka's number, 91."""
+    return refusals.resource_not_found(
+        "Attempt to delete a user credential that does not exist", hint="SCRAM LIST", user=user
+    )
 
 
 def changed_offset(state: State, user: str, mechanism: int | None) -> int | None:

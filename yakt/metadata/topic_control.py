@@ -54,7 +54,7 @@ def create(state: State, command: CreateTopic, stamp: Stamp) -> Decision:
     if existing is not None:
         raise refusals.topic_exists(name, existing.offset)
     other = state.folded_topics.get(fold_topic(name))
-    if other is not None:
+    if other is not None and not _is_of_this_operation(state, other, stamp):
         raise refusals.invalid_topic(
             name, f"topic {other} is there, and both are {fold_topic(name)} in the names of metrics", near=[other]
         )
@@ -67,6 +67,12 @@ def create(state: State, command: CreateTopic, stamp: Stamp) -> Decision:
     records += [_partition(state, topic_id, number, replicas) for number, replicas in enumerate(placed)]
     replication = len(placed[0]) if placed else 0
     return Decision(records, {"id": format_uuid(topic_id), "partitions": len(placed), "replication": replication})
+
+
+def _is_of_this_operation(state: State, name: str, stamp: Stamp) -> bool:
+    """Kafka compares only with what was there before the request: `a.b` and `a_b` in one of them are both made."""
+    row = state.topics.get(name)
+    return row is not None and row.created_offset >= stamp.operation_offset
 
 
 def _placed(state: State, command: CreateTopic, stamp: Stamp) -> list[tuple[int, ...]]:
