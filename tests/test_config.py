@@ -133,6 +133,13 @@ VOTER_1 = '    { id = 1, address = "10.0.0.1:7101" },\n'
         ("[node]", "[log]\nretention_ms = 99\n[node]", "f:8: 99 is too small, at least 100 ms @ $.log.retention_ms"),
         ("[node]", "[log]\nretention_ms = 9223372036854775808\n[node]", "too large"),
         ("[node]", "[quorum]\nfetch_timeout_ms = 99\n[node]", "at least 100 ms @ $.quorum.fetch_timeout_ms"),
+        ("[node]", "[quorum]\nkraft_version = 2\n[node]", "2 is too large, at most 1 @ $.quorum.kraft_version"),
+        (
+            "[node]",
+            "[quorum]\nkraft_version = true\n[node]",
+            "a whole number is needed, found true @ $.quorum.kraft_version",
+        ),
+        ("[node]", "[quorum]\nkraft_version = 1\n[node]", "no table [kafka]: add it @ $.quorum.kraft_version"),
         ("[node]", "[quorum]\nelection = 1\n[node]", 'did you mean "election_timeout_ms"? @ $.quorum.election'),
         ("[node]", "[controller]\ndefault_replication = 0\n[node]", "at least 1 @ $.controller.default_replication"),
         ("[node]", "[controller]\ndefault_replication = 32768\n[node]", "at most 32767"),

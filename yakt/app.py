@@ -340,12 +340,8 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
     loader = Loader(image, store, make_active)
     driver = Driver(core, store, loader, world)
     driver.introduce(registration_of(identity))
-    if core.voters.kraft_version > config.quorum.kraft_version:
-        logger.info(
-            "kraft.version stays where the log has it: there is no way down @ $.quorum.kraft_version",
-            log=core.voters.kraft_version,
-            configuration=config.quorum.kraft_version,
-        )
+    for line in core.voters.overruled(config.quorum.kraft_version):
+        logger.warning(line)
     world.voters = core.voters
     async with trio.open_nursery() as nursery:
         leadership = Leadership(driver)

@@ -8,13 +8,14 @@ import trio
 import trio.testing
 
 from tests.kafka.controller import CLUSTER_ID, Client, Controller, controller, find_address
-from yakt.ids import NodeId
+from yakt.ids import ZERO_UUID, NodeId
 from yakt.kafka import apis, codec
 from yakt.kafka.apis import APIS
 from yakt.kafka.desk import About
 from yakt.kafka.listener import Limits, serve
 from yakt.kafka.messages import cluster, connections, fetch, topics
 from yakt.kafka.observers import METADATA_TOPIC_ID
+from yakt.metadata.records import ControllerEndpoint, RegisterControllerRecord
 from yakt.node.visits import VISITS_MAX
 
 VERSIONS = connections.ApiVersionsRequest("probe", "1")
@@ -207,6 +208,30 @@ async def test_update_features(one: Controller, version: int) -> None:
     if version:
         odd = cluster.UpdateFeaturesRequest(60000, (cluster.FeatureUpdate("metadata.version", 20, False, 9),))
         assert (await client.ask(apis.UPDATE_FEATURES, version, odd)).error_code == 95
+
+
+async def test_describe_cluster_tells_the_registered_controllers(one: Controller) -> None:
+    client = await one.connect()
+    request = cluster.DescribeClusterRequest(endpoint_type=2)
+    assert (await client.ask(apis.DESCRIBE_CLUSTER, 1, request)).brokers == ()
+    me, other = 1, 2
+    for number, points in ((me, (7401,)), (other, (7402,)), (3, ())):
+        one.node.driver.introduce(
+            RegisterControllerRecord(
+                number,
+                ZERO_UUID,
+                False,
+                tuple(ControllerEndpoint("CONTROLLER", "127.0.0.1", port, 0) for port in points),
+                (),
+            )
+        )
+    one.node.driver.end_turn()
+    answer = await client.ask(apis.DESCRIBE_CLUSTER, 1, request)
+    assert (answer.error_code, answer.controller_id, answer.cluster_id) == (0, me, CLUSTER_ID)
+    assert [(node.broker_id, node.host, node.port) for node in answer.brokers] == [
+        (me, "127.0.0.1", 7401),
+        (other, "127.0.0.1", 7402),
+    ]
 
 
 async def test_kraft_version_goes_up_by_update_features(one: Controller) -> None:

@@ -57,6 +57,11 @@ class Node:
     holds_flushes: bool = False
     held: list[Flush] = attrs.Factory(list)
     visits: Visits = attrs.Factory(Visits)
+    kafka_port: int = attrs.field(init=False)
+
+    @kafka_port.default
+    def _kafka_port(self) -> int:
+        return 7400 + self.id
 
     def boot(self) -> None:
         """Start from what is on the disk."""
@@ -114,7 +119,7 @@ class Node:
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where brokers reach it."""
-        return (Endpoint("CONTROLLER", "127.0.0.1", 7400 + self.id),)
+        return (Endpoint("CONTROLLER", "127.0.0.1", self.kafka_port),)
 
     # Surroundings
 

@@ -130,6 +130,24 @@ def test_an_existing_cluster_whose_configuration_says_1_goes_up() -> None:
     assert levels(cluster) == {(1, 1)}
 
 
+@pytest.mark.parametrize("moves", ["leader", "follower"])
+def test_a_node_that_comes_back_at_another_address_is_written_anew(moves: str) -> None:
+    cluster = Cluster(kraft_version=1)
+    leader = cluster.elect()
+    node = leader if moves == "leader" else cluster.others(leader)[0]
+    cluster.kill(node)
+    node.kafka_port = 7900
+    node.boot()
+    cluster.elect()
+    cluster.run(0.5)
+    expected = [each.kafka_port for each in cluster.nodes.values()]
+    assert 7900 in expected
+    assert [ports(each) for each in cluster.up()] == [expected] * 3
+    written = control_of(node)
+    cluster.run(5)
+    assert control_of(node) == written, "told once"
+
+
 def test_what_is_decided_while_a_flush_is_out_keeps_its_offsets() -> None:
     """A voter moves, a node says who it is and a client writes, all during one flush: each lies where it was told."""
     cluster = Cluster(kraft_version=1)

@@ -63,6 +63,20 @@ def test_a_snapshot_brings_its_own() -> None:
     assert not voters.by_record
 
 
+def test_what_the_log_overrules_is_said_with_its_key() -> None:
+    voters = make(1, 2, 3)
+    assert voters.overruled(1) == []
+    voters.read(Offset(0), KRaftVersion(1))
+    voters.read(Offset(1), record(1, 2, 3))
+    assert voters.overruled(1) == []
+    [line] = voters.overruled(0)
+    assert line.startswith("kraft.version is 1 in the log and stays so")
+    assert line.endswith("@ $.quorum.kraft_version")
+    voters.read(Offset(2), record(1, 2))
+    [line] = voters.overruled(1)
+    assert line == "the voters are 1, 2 in the log, whatever the configuration lists (1, 2, 3) @ $.cluster.voters"
+
+
 def test_other_control_records_are_passed_over() -> None:
     voters = make(1, 2)
     voters.read(Offset(0), LeaderChange(NodeId(1), (NodeId(1),), (NodeId(1),)))

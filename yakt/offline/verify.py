@@ -210,6 +210,8 @@ def _differences(kept: Loaded, made: MetadataImage) -> Iterator[str]:
         for value in sorted(values):
             record = decode(value)
             yield f"only the {where} has {kind_of(record)} {_identity(record)}"
+    if kept.image.kraft_version != made.kraft_version:
+        yield f"kraft.version {kept.image.kraft_version}, by the log {made.kraft_version}"
     if kept.image.hash != made.hash:
         yield f"image hash {kept.image.hash:#018x}, by the log {made.hash:#018x}"
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from yakt.batch import Voters
 from yakt.ids import Offset
 from yakt.raft.messages import FetchRequest
 from yakt.raft.quorum import Quorum
@@ -72,6 +73,8 @@ def _check_leader(quorum: Quorum, leader: Leader) -> None:
     known = quorum.known_high_watermark(leader)
     if known is not None:
         assert known <= quorum.majority_end_offset(leader), "more is called committed than a majority holds"
+        open_sets = [at for at, record in quorum.voters.history if isinstance(record, Voters) and at >= known]
+        assert len(open_sets) <= 1, f"voter sets at {open_sets} are not committed"
     for source, fetch in leader.parked.items():
         assert fetch.request.fetch_offset == log.end_offset, f"{source} waits for what is there"
         assert fetch.deadline >= leader.release_at, f"{source} may wait for ever"

@@ -64,6 +64,21 @@ class VoterSet:
         found = [one.endpoints for one in self.record.voters if one.id == voter] if self.record is not None else []
         return found[0] if found else ()
 
+    def overruled(self, kraft_version: int) -> list[str]:
+        """What the configuration says in vain, as the log says otherwise; a line each, with its key."""
+        found = []
+        if kraft_version < self.kraft_version:
+            found.append(
+                f"kraft.version is {self.kraft_version} in the log and stays so, though the configuration says "
+                f"{kraft_version}: there is no way down @ $.quorum.kraft_version"
+            )
+        if self.ids != self.static:
+            found.append(
+                f"the voters are {', '.join(map(str, self.ids))} in the log, whatever the configuration lists "
+                f"({', '.join(map(str, self.static))}) @ $.cluster.voters"
+            )
+        return found
+
     def is_unmet(self, voter: NodeId) -> bool:
         """A configured voter whose directory is not known yet: the first to come is remembered."""
         return self.record is None and voter in self.ids and voter not in self.remembered
