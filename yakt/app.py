@@ -323,6 +323,9 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
     def make_active(
         image: MetadataImage, epoch: Epoch, end_offset: Offset, now: Instant, now_ms: int
     ) -> ActiveController:
+        waits_for = core.statistics(now).waits_for
+        if waits_for:
+            logger.warning("kraft.version goes up once these voters were up too, with a [kafka]", voters=waits_for)
         return ActiveController(
             image,
             settings,

@@ -129,5 +129,9 @@ async def test_an_existing_quorum_goes_up_by_the_tool(tools: KafkaTools, tmp_pat
             assert (kraft.pairs["name"], kraft.pairs["level"]) == ("kraft.version", 1)
             async with told_less.running():
                 await there.wait_broker(12, fenced=False)
+        log = tmp_path / "node1" / "__cluster_metadata-0" / "00000000000000000000.log"
+        dumped = tools.dump_log(log)
+        assert len(re.findall(r'KRaftVersion:? \{"version":0,"kRaftVersion":1\}', dumped)) == 1
+        assert len(re.findall(r'KRaftVoters:? \{"version":0,"voters":.*"name":"CONTROLLER"', dumped)) == 1
         for node in there.cluster.nodes.values():
             assert "Traceback" not in node.log_path.read_text()

@@ -9,7 +9,7 @@ from io import BytesIO
 
 import attrs
 
-from yakt.batch import ControlRecord, RecordBatch
+from yakt.batch import ControlRecord, Endpoint, RecordBatch
 from yakt.errors import RefusedError
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.metadata import snapshot
@@ -23,6 +23,7 @@ from yakt.metadata.decision import ControllerSettings
 from yakt.metadata.entities import Entity
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.questions import ShowStatus
+from yakt.metadata.records import ControllerEndpoint, RegisterControllerRecord
 from yakt.metadata.tags import origin_of
 from yakt.node.driver import Driver
 from yakt.node.loader import Loader
@@ -189,6 +190,8 @@ class DrivenNode(Host):
         self.driver.host = self
         loader.on_applied = self._applied
         self._guarded(self.driver.start)
+        if self.core is not None:
+            self._guarded(self._introduce, self.key, self.endpoints)
 
     def _make_active(
         self, image: MetadataImage, epoch: Epoch, end: Offset, now: Instant, now_ms: int
@@ -202,6 +205,19 @@ class DrivenNode(Host):
         assert self.core is not None
         missing = self.core.missing_for
         return ActiveController(image, settings, epoch, end, now, now_ms, new_uuid, random.random, missing)
+
+    def meet(self, peer: ReplicaKey, endpoints: tuple[Endpoint, ...]) -> bool:
+        counts = super().meet(peer, endpoints)
+        if self.core is not None:
+            self._guarded(self._introduce, peer, endpoints)
+        return counts
+
+    def _introduce(self, replica: ReplicaKey, endpoints: tuple[Endpoint, ...]) -> None:
+        """What a node says of itself, as its hello would; another address stands for another start."""
+        points = tuple(ControllerEndpoint(point.name, point.host, point.port, 0) for point in endpoints)
+        record = RegisterControllerRecord(replica.id, replica.directory_id, False, points, ())
+        self.driver.introduce(record)
+        self.driver.end_turn()
 
     def _guarded(self, action: Callable[..., None], *arguments: object) -> None:
         """Run a part of a turn; the node may die in it, and afterwards waits for what comes."""
