@@ -352,7 +352,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
             info=NodeInfo(me, config.cluster.id, __version__),
             driver=driver,
             store=store,
-            history=History(store, loader, world.load_image),
+            history=History(store, loader),
             snapshots=Snapshots(store, driver, config.log, chance=chance),
             leadership=leadership,
             explainer=Explainer(driver=driver, store=store, settings=settings, link_trouble=world.link_trouble),
@@ -381,6 +381,7 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         nursery.start_soon(timer.run)
         nursery.start_soon(links.run, peer_listeners)
         nursery.start_soon(here.snapshots.run)
+        nursery.start_soon(here.history.run)
         traffic = {name: Traffic() for name in ("line", "http", "kafka")}
         nursery.start_soon(_serve_lines, service, line_listeners, here.info, traffic["line"])
         http_done = trio.Event()

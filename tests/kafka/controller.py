@@ -92,7 +92,7 @@ def make_controller(cluster: Cluster, node: Node, nursery: trio.Nursery) -> Cont
         info=NodeInfo(node.id, CLUSTER_ID, "0"),
         driver=driver,
         store=node.store,
-        history=History(node.store, driver.loader, node.load_image),
+        history=History(node.store, driver.loader),
         snapshots=Snapshots(node.store, driver, SETTINGS),
         leadership=Leadership(driver),
         explainer=node.explainer,

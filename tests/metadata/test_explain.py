@@ -69,6 +69,7 @@ def test_a_healthy_partition(cluster: Cluster) -> None:
         "Broker 3: alive, in sync.",
         "If broker 1 stops, broker 2 leads.",
         "It last changed at some offset.",
+        "Type: HISTORY t:0 say=true",
     ]
 
 
@@ -120,6 +121,7 @@ def test_a_partition_without_a_leader_waits_for_the_last_in_sync(cluster: Cluste
         "If that is better than to wait:",
         "Type: PARTITION LEADER t:0 to=2 unclean=true",
         "It last changed at some offset.",
+        "Type: HISTORY t:0 say=true",
     ]
     cluster.do(c.HeartbeatBroker(1))
     assert partition(cluster).leader == 1
@@ -174,6 +176,7 @@ def test_a_broker_alive_fenced_and_gone(cluster: Cluster) -> None:
         "Its session lasts 7 days from each heartbeat, and ends in 7 days if no other comes.",
         "It holds 1 replica, leads 1 and is in sync in 1.",
         "Type: PARTITION LIST broker=1",
+        "Type: HISTORY broker/1 say=true",
     ]
     cluster.do(c.FenceBroker(1))
     lines = of_broker(cluster, 1)
@@ -183,7 +186,7 @@ def test_a_broker_alive_fenced_and_gone(cluster: Cluster) -> None:
     ]
     assert "It has no session: no heartbeat came within the last 7 days." in lines
     assert "Out of sync with it: t:0." in lines
-    assert lines[-1] == "Type: EXPLAIN t:0"
+    assert lines[-2:] == ["Type: EXPLAIN t:0", "Type: HISTORY broker/1 say=true"]
     type_all(cluster, lines)
     row = cluster.image.brokers.get(1)
     assert row is not None

@@ -301,7 +301,7 @@ def test_records_of_a_transaction_take_effect_at_its_end() -> None:
     image.replay(0, 1, 0, [r.BeginTransactionRecord("b"), r.TopicRecord("t", T1)])
     assert not image.topics.all_keys()
     told = image.replay(2, 1, 0, [partition_record(), r.EndTransactionRecord()])
-    assert [(change.kind, change.offset) for change in told] == [("topic", 3), ("partition", 3)]
+    assert [(change.kind, change.offset) for change in told if not change.quiet] == [("topic", 3), ("partition", 3)]
 
 
 def test_an_aborted_transaction_leaves_nothing() -> None:

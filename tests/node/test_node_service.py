@@ -72,7 +72,7 @@ def make_client(cluster: Cluster, node: Node, nursery: trio.Nursery) -> Client:
         info=NodeInfo(node.id, CLUSTER_ID, "0"),
         driver=driver,
         store=node.store,
-        history=History(node.store, driver.loader, node.load_image),
+        history=History(node.store, driver.loader),
         snapshots=Snapshots(node.store, driver, SETTINGS, in_thread=at_once),
         leadership=Leadership(driver),
         explainer=node.explainer,

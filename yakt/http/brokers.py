@@ -1,5 +1,7 @@
 """Brokers over HTTP: register, list, show, change, unregister; what the log says of one (seed-api.md, 1-3, 8, 9)."""
 
+from collections import deque
+
 from yakt.errors import RefusedError
 from yakt.http.asking import Asking
 from yakt.http.fields import Fields
@@ -7,8 +9,10 @@ from yakt.http.problems import bad_field
 from yakt.http.records import CHANGE_RECORD, beside, change_fields, envelope
 from yakt.http.reply import Reply, checked, list_of, one_of
 from yakt.metadata.answers import Answer, Row
-from yakt.metadata.questions import ReadBrokerHistory
+from yakt.metadata.entities import Entity
+from yakt.metadata.questions import ReadHistory
 
+HISTORY_ROWS_MAX = 10_000
 _STATUSES = ("INIT", "ALIVE", "FENCED", "UNFENCED", "CLOSED")
 
 
@@ -86,10 +90,12 @@ async def unregister(ask: Asking, given: object) -> Reply:
 async def list_changes(ask: Asking, given: object) -> Reply:
     """The changes (8) of this id's registrations that the kept log tells, oldest first."""
     broker_id = await ask.broker_id(given, closed=True)
-    answer = await ask.ask_node(ReadBrokerHistory(broker_id))
+    rows = await _history(ask, Entity("broker", str(broker_id)))
     changed: list[Row] = []
     before: Row | None = None
-    for row in answer.rows:
+    for row in rows:
+        if row.kind != "broker":
+            continue
         if row.pairs.get("deleted"):
             before = None
             continue
@@ -97,13 +103,21 @@ async def list_changes(ask: Asking, given: object) -> Reply:
         if is_same and before is not None and before.pairs["changes"] != row.pairs["changes"]:
             changed.append(row)
         before = row
-    times = await ask.times(changed)
     return Reply(
-        [
-            envelope(CHANGE_RECORD, change_fields(row.pairs), _offset(row), time_ms)
-            for row, time_ms in zip(changed, times, strict=True)
-        ]
+        [envelope(CHANGE_RECORD, change_fields(row.pairs), _offset(row), _number(row, "time")) for row in changed]
     )
+
+
+async def _history(ask: Asking, broker: Entity) -> list[Row]:
+    """All pages, or of very many the newest."""
+    rows: deque[Row] = deque(maxlen=HISTORY_ROWS_MAX)
+    after: str | None = None
+    while True:
+        answer = await ask.ask_node(ReadHistory(broker, limit=HISTORY_ROWS_MAX, after=after))
+        rows += answer.rows
+        if "next" not in answer.pairs:
+            return list(rows)
+        after = str(answer.pairs["next"])
 
 
 def _port(fields: Fields) -> int:
@@ -135,6 +149,10 @@ async def _written(ask: Asking, broker_id: int, answer: Answer, status: int) -> 
 
 
 def _offset(row: Row) -> int:
-    offset = row.pairs["offset"]
-    assert isinstance(offset, int)
-    return offset
+    return _number(row, "offset")
+
+
+def _number(row: Row, key: str) -> int:
+    number = row.pairs[key]
+    assert isinstance(number, int)
+    return number

@@ -231,6 +231,25 @@ class AclResource:
 
 
 @attrs.frozen
+class Thing:
+    """What has a history: an entity as configs name it, or a partition."""
+
+    form: str = "kind/name|topic:partition"
+    choices: tuple[str, ...] = tuple(f"{kind}/" for kind in ENTITY_KINDS)
+
+    def read(self, value: Value) -> Entity | TopicPartition:
+        """Raises ValueError."""
+        if isinstance(value, str) and "/" in value:
+            return EntityName().read(value)
+        if isinstance(value, str) and ":" in value:
+            return PartitionName().read(value)
+        raise ValueError(
+            "is topic/NAME, broker/ID, a partition (orders:0), broker/ (the cluster's default), group/NAME or "
+            "client-metrics/NAME"
+        )
+
+
+@attrs.frozen
 class Assignment:
     """Replicas by partition, `[[1,2],[2,1]]`."""
 

@@ -1,6 +1,6 @@
 """Every command of this release, once: HELP, completion, the parser and the command line know no other list."""
 
-from yakt.line.arguments import Boolean, Choice, Integer, Subject, Text
+from yakt.line.arguments import Boolean, Choice, Integer, Subject, Text, Thing
 from yakt.line.asks import Hello, Help, Ping, Quit, Unwatch, Watch, ZooKeeperWord
 from yakt.line.nouns.acls import ACLS
 from yakt.line.nouns.brokers import BROKERS
@@ -16,10 +16,13 @@ from yakt.line.nouns.topics import TOPICS
 from yakt.line.registry import Argument, CommandSpec, Example, Option, Registry
 from yakt.line.shared import LIMIT
 from yakt.metadata.questions import (
+    Blame,
+    Compare,
     CreateSnapshot,
     Explain,
     FetchChanges,
     ListSnapshots,
+    ReadHistory,
     ReadLog,
     ShowFigures,
     ShowHealth,
@@ -201,6 +204,13 @@ _CHANGE_ROWS = (
     "acl",
     "token",
 )
+_THING = Argument(
+    name="entity",
+    type=Thing(),
+    text="topic/NAME, broker/ID, a partition (orders:0), broker/ (the cluster), group/NAME, client-metrics/NAME",
+    field="subject",
+)
+_SAY = Option(key="say", type=Boolean(), text="true: each line in plain words too")
 _CHANGES = (
     CommandSpec(
         name="SUMMARY",
@@ -251,6 +261,50 @@ _CHANGES = (
         ),
         rows=("broker", "topic", "partition"),
         reply=("next", "high_watermark"),
+    ),
+    CommandSpec(
+        name="HISTORY",
+        kind="read",
+        text="Who changed one thing, when and why: a line for each record, oldest first.",
+        make=ReadHistory,
+        arguments=(_THING,),
+        options=(_SAY,),
+        paged=True,
+        rows=("broker", "topic", "partition", "config"),
+        reply=("count", "offset", "since"),
+        notes=(
+            "A topic comes with its partitions and configs, a broker with its configs; what was deleted has one too.",
+            "since= in its OK: how far back the log is kept.",
+        ),
+        examples=(
+            Example(line="HISTORY topic/orders say=true", text="in plain words too"),
+            Example(line="HISTORY orders:0", text="one partition: who led it when"),
+        ),
+    ),
+    CommandSpec(
+        name="BLAME",
+        kind="read",
+        text="The last change of one thing: who made it, when and why.",
+        make=Blame,
+        arguments=(_THING,),
+        options=(_SAY,),
+        rows=("broker", "topic", "partition", "config"),
+        reply=("count", "offset"),
+        examples=(Example(line="BLAME topic/orders", text="the last line of its history"),),
+    ),
+    CommandSpec(
+        name="DIFF",
+        kind="read",
+        text="What differs between two states: each thing once, as it is in the later one, or deleted=true.",
+        make=lambda start, end, limit=1000, after=None: Compare(start, end, limit, after),
+        arguments=(
+            Argument(name="from", type=_OFFSET, text="the earlier state: everything below this offset", field="start"),
+            Argument(name="to", type=_OFFSET, text="the later one", field="end"),
+        ),
+        paged=True,
+        rows=_CHANGE_ROWS,
+        reply=("count", "offset"),
+        examples=(Example(line="DIFF 100 200", text="what the records from 100 to 199 have come to"),),
     ),
     CommandSpec(
         name="WATCH",

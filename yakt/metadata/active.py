@@ -363,7 +363,7 @@ class ActiveController:
         self.delta.skip(count, kraft_version)
 
     def commit(self, end_offset: int, leader_epoch: int, timestamp_ms: int) -> Sequence[Change]:
-        """A batch of ours, appended at `timestamp_ms`, is committed up to `end_offset`; return what is to be told.
+        """A batch of ours, appended at `timestamp_ms`, is committed up to `end_offset`; return what that changed.
 
         To be called for each batch in turn: what is forgotten goes by their times.
         """

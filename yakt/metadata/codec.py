@@ -4,7 +4,7 @@ A record's value is three unsigned varints, frame version 1, the type's key and 
 flexible encoding. `encode` and `decode_batch` are on every command's path: see hot-path.md §3 before touching them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import attrs
@@ -283,12 +283,27 @@ def decode_batch(body: bytes) -> list[Record]:
 
 def decode_values(body: bytes) -> tuple[list[Record], list[bytes]]:
     """The records of a data batch's body, and beside them the bytes of each. Raises CodecError as `decode_batch`."""
+    records, values, _ = _decode_some(body, 0, batch.count_of(body), batch.RECORDS_START)
+    return records, values
+
+
+def decode_pieces(body: bytes, size: int) -> Iterator[tuple[list[Record], list[bytes]]]:
+    """As `decode_values`, at most `size` records at a time: for who has something else to do in between."""
+    count = batch.count_of(body)
+    position = batch.RECORDS_START
+    for start in range(0, count, size):
+        records, values, position = _decode_some(body, start, min(start + size, count), position)
+        yield records, values
+
+
+def _decode_some(body: bytes, start: int, end: int, position: int) -> tuple[list[Record], list[bytes], int]:
+    """Records `start` to `end` of the batch, exclusive, the first of them at `position`; and where the next begins."""
     records: list[Record] = []
     values: list[bytes] = []
     add, keep, readers = records.append, values.append, _READERS
     count = batch.count_of(body)
-    position = batch.RECORDS_START
-    for delta, prefix in zip(range(count), batch.prefixes(count), strict=False):
+    prefixes = batch.prefixes(count)
+    for delta, prefix in zip(range(start, end), prefixes[start:end] if start else prefixes, strict=False):
         # The common way: a record of under 8 KiB, of a type and version that were read before. Whatever is odd about
         # its framing goes the other way, which says what is odd.
         try:
@@ -296,31 +311,31 @@ def decode_values(body: bytes) -> tuple[list[Record], list[bytes]]:
             after = position + 1
             if length > 127:
                 length, after = body[after] << 7 | length & 127, after + 1
-            start = after + len(prefix)
-            if body[after:start] != prefix:
+            begin = after + len(prefix)
+            if body[after:begin] != prefix:
                 raise LookupError
-            size = body[start]
-            start += 1
+            size = body[begin]
+            begin += 1
             if size > 127:
-                size, start = body[start] << 7 | size & 127, start + 1
-            end = start + (size >> 1)
+                size, begin = body[begin] << 7 | size & 127, begin + 1
+            stop = begin + (size >> 1)
             # Both are zigzag: odd is negative; above 16,383 a third byte followed.
-            if (length | size) & 1 or length > 16_383 or end + 1 != after + (length >> 1) or body[end]:
+            if (length | size) & 1 or length > 16_383 or stop + 1 != after + (length >> 1) or body[stop]:
                 raise LookupError
-            value = body[start:end]
+            value = body[begin:stop]
             record, after = readers[value[:3]](value, 3, size >> 1)
             if after != size >> 1:
                 raise LookupError
-            position = end + 1
+            position = stop + 1
         except (LookupError, CodecError):
-            start, end, position = batch.value_range(body, position, delta)
-            value = body[start:end]
-            record, _ = _decode(body, start, end)
+            begin, stop, position = batch.value_range(body, position, delta)
+            value = body[begin:stop]
+            record, _ = _decode(body, begin, stop)
         add(record)
         keep(value)
-    if position != len(body):
+    if end == count and position != len(body):
         raise CodecError(f"{len(body) - position} bytes left over after the last record", position)
-    return records, values
+    return records, values, position
 
 
 def kind_of(record: Record) -> str:

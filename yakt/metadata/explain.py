@@ -94,6 +94,7 @@ def _partition(state: State, known: Known, row: PartitionRow) -> Iterator[str]:
     yield from _moving(row)
     yield from _promises(state, row)
     yield f"It last changed {known.told(row.offset)}."
+    yield type_(f"HISTORY {name} say=true")
 
 
 def _replica(state: State, row: PartitionRow, member: int) -> str:
@@ -280,6 +281,7 @@ def _broker(state: State, known: Known, row: BrokerRow) -> Iterator[str]:
     yield from _holdings(state, row.id)
     if not row.fenced:
         yield type_(f"PARTITION LIST broker={row.id}")
+    yield type_(f"HISTORY broker/{row.id} say=true")
 
 
 def _unfencing(known: Known, row: BrokerRow, then: str) -> Iterator[str]:

@@ -18,11 +18,11 @@ def fetch(image: MetadataImage, query: FetchChanges) -> Answer:
     """Answer FETCH and VIEW. `next=` is where to go on; `snapshot=true` says that these rows are all there are."""
     since = query.since
     if since is None:
-        return _whole(image, query, None)
+        return whole(image, query, None)
     if since > image.end_offset:
-        return _whole(image, query, "ahead")
+        return whole(image, query, "ahead")
     if since < image.journal.start_offset:
-        return _whole(image, query, "compacted")
+        return whole(image, query, "compacted")
     rows: list[Row] = []
     next_offset = image.end_offset
     changes = image.journal.changes
@@ -68,7 +68,8 @@ def is_told(image: MetadataImage, change: Change, since: int) -> bool:
     return table.gone_offset(key, change.part) in (change.offset, None)
 
 
-def _whole(image: MetadataImage, query: FetchChanges, reason: str | None) -> Answer:
+def whole(image: MetadataImage, query: FetchChanges, reason: str | None) -> Answer:
+    """All there is, and why not what changed: `compacted`, `ahead`, or None where nobody asked for that."""
     rows = [Row(kind, pairs) for kind, pairs in _all(image) if not query.view or kind in VIEW_KINDS]
     pairs: Pairs = {"snapshot": True, "next": image.end_offset, "high_watermark": image.end_offset}
     if reason is not None:

@@ -95,16 +95,20 @@ class MetadataImage(State):
         timestamp_ms: int,
         records: Sequence[Record],
         values: Sequence[bytes] = (),
+        *,
+        goes_on: bool = False,
     ) -> Sequence[Change]:
-        """Take in the records of one committed data batch, appended at `timestamp_ms`; return what is to be told.
+        """Take in the records of one committed data batch, appended at `timestamp_ms`; return what it changed.
 
         `values`: the bytes of each record, where they are at hand; they save encoding it again for its hash.
+        `goes_on`: the records before these, of the same batch, were taken in by the last call.
         Raises ReplayError naming the offset and why; then the image is worth nothing any more: the node stops.
         """
         if base_offset < self.end_offset:
             raise ReplayError(f"a batch from offset {base_offset}, on an image that ends at {self.end_offset}")
         self.begin_batch(timestamp_ms)
-        self.growing = NOTHING_GROWS
+        if not goes_on:
+            self.growing = NOTHING_GROWS
         offset = base_offset
         try:
             for offset, record in enumerate(records, base_offset):
@@ -135,12 +139,12 @@ class MetadataImage(State):
             self.request_table.expire()
 
     def end_batch(self, end_offset: int, leader_epoch: int) -> Sequence[Change]:
-        """All below `end_offset` is in; return the changes since the last batch that are to be told, in order."""
+        """All below `end_offset` is in; return the changes since the last batch, those that go unsaid too, in order."""
         self.end_offset, self.epoch = end_offset, leader_epoch
         self.plain_value = None
         changed, self._changed = self._changed, []
         self.journal.extend(changed)
-        return [change for change in changed if not change.quiet]
+        return changed
 
     def apply(self, change: Change) -> None:
         """Carry out one change, worked out by a table of this image or an overlay of one."""

@@ -218,10 +218,32 @@ class FindOffset(msgspec.Struct, frozen=True, gc=False):
     time_ms: int
 
 
-class ReadBrokerHistory(msgspec.Struct, frozen=True, gc=False):
-    """What the kept log says of one broker, oldest first: a row for each record that changed it."""
+class ReadHistory(msgspec.Struct, frozen=True, gc=False):
+    """HISTORY: what the kept log says of one thing, oldest first: a row for each record that changed it.
 
-    id: int
+    `after`: the offset that ended the last page. `say`: each row in plain words too.
+    """
+
+    subject: Entity | TopicPartition
+    say: bool = False
+    limit: int = 1000
+    after: str | None = None
+
+
+class Blame(msgspec.Struct, frozen=True, gc=False):
+    """BLAME: the last row of its HISTORY."""
+
+    subject: Entity | TopicPartition
+    say: bool = False
+
+
+class Compare(msgspec.Struct, frozen=True, gc=False):
+    """DIFF: what differs between the states below two offsets, the earlier first. `after` as of HISTORY."""
+
+    start: int
+    end: int
+    limit: int = 1000
+    after: str | None = None
 
 
 class CreateSnapshot(msgspec.Struct, frozen=True, gc=False):
@@ -248,7 +270,9 @@ NodeAsk: TypeAlias = (
     | ReadLog
     | FindTimes
     | FindOffset
-    | ReadBrokerHistory
+    | ReadHistory
+    | Blame
+    | Compare
     | CreateSnapshot
     | ListSnapshots
     | VerifySnapshot

@@ -232,11 +232,11 @@ def conflict(why: str, *, hint: str | None = None, **details: object) -> Refused
     return RefusedError("CONFLICT", why, hint=hint, details=details)
 
 
-def offset_compacted(oldest: int, command: str = "FETCH") -> RefusedError:
+def offset_compacted(oldest: int, hint: str | None = None) -> RefusedError:
     return RefusedError(
         "OFFSET_COMPACTED",
         f"changes below offset {oldest} are no longer kept",
-        hint=f"{command} since={oldest}",
+        hint=hint or f"FETCH since={oldest}",
         details={"oldest": oldest},
     )
 

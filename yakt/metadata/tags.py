@@ -168,21 +168,23 @@ def origin_of(record: Record) -> Origin | None:
     return None
 
 
-def origins_of(records: Sequence[Record]) -> list[Origin | None]:
-    """Of each record of a batch, the origin of the operation that it belongs to; None where nothing is known.
+class Origins:
+    """Whose operation each record of a batch belongs to, asked in their order.
 
-    One holds for as many records as its operation has, from the one that carries it on (records.md §8).
+    An origin holds for as many records as its operation has, from the one that carries it on (records.md §8).
     """
-    found: list[Origin | None] = []
-    now: Origin | None = None
-    left = 0
-    for record in records:
+
+    def __init__(self) -> None:
+        self._now: Origin | None = None
+        self._left = 0
+
+    def next(self, record: Record) -> Origin | None:
+        """Of the next record; None where nothing is known. Raises CodecError for a tag that cannot be read."""
         origin = origin_of(record) if record.tags else None
         if origin is not None:
-            now, left = origin, origin.count
-        found.append(now if left > 0 else None)
-        left -= 1
-    return found
+            self._now, self._left = origin, origin.count
+        self._left -= 1
+        return self._now if self._left >= 0 else None
 
 
 def remembered_of(origin: Origin, offset: int) -> RememberedRequest:

@@ -1,7 +1,5 @@
 """Asks of one node: its status, health, quorum, log and snapshots. Answers are rows and pairs, as for queries."""
 
-from collections import deque
-
 import attrs
 import trio
 
@@ -11,8 +9,8 @@ from yakt.ids import NodeId, Offset
 from yakt.metadata import questions
 from yakt.metadata.answers import Answer, Pairs, Result, Row
 from yakt.metadata.asked import Asked, Options
-from yakt.metadata.describe import describe
 from yakt.metadata.entities import Entity, TopicPartition
+from yakt.node import past
 from yakt.node.driver import Driver
 from yakt.node.explain import Explainer
 from yakt.node.history import History
@@ -26,7 +24,6 @@ from yakt.storage.store import Store
 
 HEALTH_S = 1.0
 LOG_READ_BYTES = 256 * 1024
-HISTORY_ROWS_MAX = 10_000
 
 
 @attrs.frozen
@@ -95,9 +92,9 @@ async def answer(here: Here, asked: Asked) -> Result:
         case questions.FindOffset(time_ms=time_ms):
             await here.leadership.confirm(asked.options)
             return Answer({"offset": await here.times.first_at(time_ms, here.driver.loader.end_offset)})
-        case questions.ReadBrokerHistory(id=broker_id):
+        case questions.ReadHistory() | questions.Blame() | questions.Compare():
             await here.leadership.confirm(asked.options)
-            return await read_broker_history(here, broker_id)
+            return await past.answer(here.history, asked.command, asked.options)
         case questions.CreateSnapshot(wait=wait):
             return await create_snapshot(here, wait)
         case questions.VerifySnapshot(id=name):
@@ -268,19 +265,6 @@ async def read_log(here: Here, start: int, limit: int) -> Answer:
         if following < end:
             pairs["next"] = following
     return Answer(pairs=pairs, rows=rows)
-
-
-async def read_broker_history(here: Here, broker_id: int) -> Answer:
-    """Each change of a broker that the kept log tells, as it then was; at most `HISTORY_ROWS_MAX`, the newest."""
-    rows: deque[Row] = deque(maxlen=HISTORY_ROWS_MAX)
-    end = here.history.end_offset
-    async for changes in here.history.changes(here.store.start_offset, end):
-        rows += [
-            Row(change.kind, {"offset": change.offset, **describe(change)})
-            for change in changes
-            if change.kind == "broker" and change.key == broker_id
-        ]
-    return Answer({"count": len(rows), "offset": end}, list(rows))
 
 
 def _rows_from(batch: RecordBatch, start: int, limit: int) -> list[Row]:

@@ -5,7 +5,7 @@ from typing import cast
 from yakt.batch import RecordBatch
 from yakt.metadata.answers import Pairs, Row
 from yakt.metadata.codec import decode_batch, kind_of, shown_record
-from yakt.metadata.tags import Origin, origins_of, plain_tags
+from yakt.metadata.tags import Origin, Origins, plain_tags
 from yakt.wire.batch import timestamp_ms
 from yakt.wire.control import kind_of_control, plain_control, say_control
 
@@ -26,8 +26,9 @@ def rows_of(batch: RecordBatch) -> list[Row]:
             for i, record in enumerate(batch.control)
         ]
     rows: list[Row] = []
-    records = decode_batch(batch.body)
-    for i, (record, origin) in enumerate(zip(records, origins_of(records), strict=True)):
+    origins = Origins()
+    for i, record in enumerate(decode_batch(batch.body)):
+        origin = origins.next(record)
         fields = shown_record(record)
         if record.tags and (tags := plain_tags(record)):
             fields["tags"] = tags
@@ -37,8 +38,9 @@ def rows_of(batch: RecordBatch) -> list[Row]:
 
 def told_of(batch: RecordBatch, offset: int) -> Pairs:
     """Of the record at `offset`, in this batch of data: its `time`, and who asked and why where that is known."""
-    origins = origins_of(decode_batch(batch.body))
-    return {"time": timestamp_ms(batch.body), **who(origins[offset - batch.base_offset])}
+    origins = Origins()
+    found = [origins.next(record) for record in decode_batch(batch.body)[: offset - batch.base_offset + 1]]
+    return {"time": timestamp_ms(batch.body), **who(found[-1])}
 
 
 def who(origin: Origin | None) -> Pairs:

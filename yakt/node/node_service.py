@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import cast
 
 import attrs
+import msgspec
 import trio
 
 from yakt.errors import NotLeaderError, RefusedError
@@ -15,7 +16,7 @@ from yakt.metadata import commands, queries, questions
 from yakt.metadata.answers import Answer, Result
 from yakt.metadata.asked import Asked, Options
 from yakt.metadata.image import MetadataImage
-from yakt.node import asks
+from yakt.node import asks, past
 from yakt.node.asks import Here
 from yakt.node.runs import Reads, Writes, cut, is_slow, kind_of, no_leader, timed_out
 from yakt.node.service import Submission, WatchEvent
@@ -111,6 +112,11 @@ class NodeService:
         image = self.driver.loader.image
         reads.finish([_answer(image, asked) for asked in reads.asked])
 
+    @property
+    def oldest_in_memory(self) -> int:
+        """Changes from here on need no look at the log."""
+        return self.driver.loader.image.journal.start_offset
+
     def start_slow(self, run: Sequence[Asked], deliver: Callable[[Sequence[Result]], None]) -> None:
         """Give a run a task of its own, within bounds: one ask, or queries of one moment of the past."""
         if self._slow >= SLOW_MAX:
@@ -141,10 +147,13 @@ class NodeService:
         if asks.is_ask(command):
             return [await asks.answer(self.here, first)]
         assert not isinstance(command, commands.Command.__args__)
-        if first.options.at_offset is not None:
+        at = first.options.at_offset
+        if at is not None:
             await self.here.leadership.confirm(first.options)
-            image = await self.here.history.image_at(first.options.at_offset)
-            return [_answer(image, asked) for asked in run]
+            if isinstance(command, questions.FetchChanges):
+                return [await past.fetch(self.here.history, command, at)]
+            async with self.here.history.state_at(at) as image:
+                return [_answer(image, asked) for asked in run]
         assert isinstance(command, questions.FetchChanges)
         return [await self._fetch(first, command)]
 
@@ -161,6 +170,11 @@ class NodeService:
             if not isinstance(result, Answer):
                 return result
         await self.here.leadership.confirm(asked.options)
+        if fetch.since is not None and fetch.since < self.oldest_in_memory:
+            found = await past.fetch(self.here.history, fetch, self.driver.loader.end_offset)
+            if found.rows or fetch.wait_ms == 0:
+                return found
+            fetch = msgspec.structs.replace(fetch, since=found.pairs["next"])
         with trio.move_on_after(fetch.wait_ms / 1000):
             while True:
                 found = queries.answer(self.driver.loader.image, fetch)
@@ -238,7 +252,8 @@ class Progress:
     def _start_run(self) -> None:
         asked = self.submission.asked
         start = len(self.results)
-        kind, end = cut(asked, start)
+        oldest = self.service.oldest_in_memory
+        kind, end = cut(asked, start, oldest)
         run = asked if end - start == len(asked) else asked[start:end]
         options = run[0].options
         service = self.service
@@ -246,7 +261,7 @@ class Progress:
         deadline = Instant(driver.around.now() + options.timeout_ms / 1000)
         if kind == "write":
             driver.submit_writes(Writes(run, deadline, self.take))
-        elif kind == "query" and not is_slow(run[0]):
+        elif kind == "query" and not is_slow(run[0], oldest):
             reads = Reads(run, deadline, service.serve, self.take)
             if options.min_offset is not None:
                 reads.wait_end = options.min_offset + 1

@@ -88,14 +88,14 @@ def kind_of(asked: Asked) -> str:
     return "write" if kind in WRITES else "query" if kind in QUERIES else "node"
 
 
-def cut(asked: Sequence[Asked], start: int) -> tuple[str, int]:
+def cut(asked: Sequence[Asked], start: int, oldest: int = 0) -> tuple[str, int]:
     """The run that begins at `start`: its kind and its exclusive end. An ask of the node is a run of its own; queries
-    of one moment of the past are one run, as the way there is what they cost."""
+    of one moment of the past are one run, as the way there is what they cost. `oldest` as of `is_slow`."""
     first = asked[start]
     kind = kind_of(first)
     end = start + 1
     is_past = first.options.at_offset is not None
-    if kind == "node" or waits(first) or type(first.command) in COSTLY or (is_slow(first) and not is_past):
+    if kind == "node" or waits(first, oldest) or type(first.command) in COSTLY:
         return kind, end
     options: Options = first.options
     size = len(first.line)
@@ -107,21 +107,29 @@ def cut(asked: Sequence[Asked], start: int) -> tuple[str, int]:
             break
         if kind_of(other) != kind or type(other.command) in COSTLY:
             break
-        if kind == "query" and (waits(other) or is_slow(other) != is_past):
+        if kind == "query" and (waits(other, oldest) or is_slow(other, oldest) != is_past):
             break
         end += 1
     return kind, end
 
 
-def is_slow(asked: Asked) -> bool:
-    """May wait for something other than the log: a run of its own, with a task."""
-    return asked.options.at_offset is not None or waits(asked)
+def is_slow(asked: Asked, oldest: int = 0) -> bool:
+    """May wait for something other than the log: a run with a task.
+
+    Changes from below offset `oldest` are not in memory any more.
+    """
+    return asked.options.at_offset is not None or waits(asked, oldest)
 
 
-def waits(asked: Asked) -> bool:
-    """FETCH that waits for a change, or that is a heartbeat too."""
+def waits(asked: Asked, oldest: int) -> bool:
+    """FETCH that waits for a change, that is a heartbeat too, or that has to look at the log: a run of its own."""
     command = asked.command
-    return type(command) is questions.FetchChanges and (command.wait_ms > 0 or command.broker is not None)
+    return type(command) is questions.FetchChanges and (
+        command.wait_ms > 0
+        or command.broker is not None
+        or asked.options.at_offset is not None
+        or (command.since is not None and command.since < oldest)
+    )
 
 
 def timed_out(maybe: bool, message: str) -> RefusedError:

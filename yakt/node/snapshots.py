@@ -194,7 +194,7 @@ def load_image(store: Store, snapshot_id: OffsetAndEpoch) -> MetadataImage:
     try:
         for batch in store.snapshot_batches(snapshot_id):
             if loader is None:
-                loader = _loader(snapshot_id, batch)
+                loader = begin_image(snapshot_id, batch)
             if not batch.control:
                 loader.add(decode_batch(batch.body))
         assert loader is not None  # a snapshot without batches is none
@@ -203,7 +203,7 @@ def load_image(store: Store, snapshot_id: OffsetAndEpoch) -> MetadataImage:
         raise StorageError(f"snapshot {snapshot_name(snapshot_id)}: {exc}") from exc
 
 
-def _loader(snapshot_id: OffsetAndEpoch, first: RecordBatch) -> snapshot.SnapshotLoader:
+def begin_image(snapshot_id: OffsetAndEpoch, first: RecordBatch) -> snapshot.SnapshotLoader:
     """Ready for the batches after the first, whose header says when the last record covered was appended."""
     header = first.control[0]
     timestamp_ms = header.last_contained_log_timestamp if isinstance(header, SnapshotHeader) else 0
@@ -246,7 +246,7 @@ async def verify_snapshot(store: Store, snapshot_id: OffsetAndEpoch) -> tuple[in
     try:
         for batch in store.snapshot_batches(snapshot_id):
             if loader is None:
-                loader = _loader(snapshot_id, batch)
+                loader = begin_image(snapshot_id, batch)
             count += batch.count
             if not batch.control:
                 loader.add(decode_batch(batch.body))

@@ -7,6 +7,7 @@ one that lags behind the journal is told so, and let go.
 
 import fnmatch
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import trio
 
@@ -44,11 +45,12 @@ class WatchHub:
         if since is not None:
             history.check(since, "since")
             if since < history.present.journal.start_offset:
-                async for changes in history.changes(since, at):
-                    for change in changes:
-                        event = _event(change, kind, match)
-                        if event is not None:
-                            yield event
+                async with aclosing(history.chunks(since, at)) as chunks:
+                    async for changes in chunks:
+                        for change in changes:
+                            event = _event(change, kind, match)
+                            if event is not None:
+                                yield event
             else:
                 at = since
         while True:
