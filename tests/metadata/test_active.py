@@ -13,6 +13,7 @@ from yakt.metadata import records as r
 from yakt.metadata.active import RECORDS_MAX
 from yakt.metadata.answers import Answer
 from yakt.metadata.asked import Asked, Options, Origin
+from yakt.metadata.backlog import SLICE
 from yakt.metadata.codec import decode_batch
 from yakt.metadata.entities import Entity
 from yakt.metadata.indexes import REQUEST_AGE_MAX_MS, REQUESTS_OF_CLIENT_MAX
@@ -307,4 +308,6 @@ def test_what_a_brokers_end_moves_may_take_several_operations() -> None:
     cluster.do(c.FenceBroker(1))  # nobody leads any more
     assert all(row.leader == -1 for row in cluster.image.partitions.of_broker(1))
     cluster.do(c.HeartbeatBroker(1))
+    assert sum(row.leader == 1 for row in cluster.image.partitions.of_broker(1)) == SLICE
+    cluster.wait(0)  # the rest in slices, each a turn
     assert all(row.leader == 1 for row in cluster.image.partitions.of_broker(1))

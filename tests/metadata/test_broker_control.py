@@ -286,6 +286,21 @@ def test_a_leaderless_partition_is_led_again_by_the_first_of_its_isr_to_come_bac
     assert partition(cluster, topic_id).leader == 1
 
 
+def test_a_broker_that_was_shutting_down_leads_nothing_when_it_is_unfenced(cluster: Cluster) -> None:
+    for broker_id in (1, 2):
+        cluster.broker(broker_id)
+    topic_id = cluster.topic("t", [1])
+    cluster.topic("u", [1, 2])
+    cluster.do(c.HeartbeatBroker(1, shutdown=True))
+    cluster.do(c.FenceBroker(1))
+    cluster.do(c.HeartbeatBroker(1))
+    assert (row(cluster, 1).fenced, row(cluster, 1).active) == (False, False)
+    assert partition(cluster, topic_id).leader == -1
+    cluster.active.sessions.end(1)
+    cluster.broker(1)  # registered anew
+    assert partition(cluster, topic_id).leader == 1
+
+
 def test_an_unclean_election_where_the_topic_allows_it(cluster: Cluster) -> None:
     for broker_id in (1, 2):
         cluster.broker(broker_id)

@@ -1,4 +1,4 @@
-"""What only brokers and Kafka's tools ask: their registrations, ISRs, elections, directories, quotas, balancing."""
+"""What only brokers and Kafka's tools ask: their registrations, ISRs, elections, directories, quotas."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ import pytest
 from tests.metadata.cluster import Cluster
 from yakt.errors import RefusedError
 from yakt.ids import Instant, Uuid
-from yakt.metadata import balancing
 from yakt.metadata import commands as c
 from yakt.metadata import records as r
 from yakt.metadata.entities import Entity
@@ -178,33 +177,6 @@ def test_an_unclean_election_is_for_who_has_no_leader() -> None:
     assert partition(cluster).leader == -1
     assert cluster.do(c.ElectLeader("t", 0, unclean=True))["leader"] == 2
     assert (partition(cluster).isr, partition(cluster).recovery) == ((2,), 1)
-
-
-def test_after_a_while_preferred_leaders_lead_again() -> None:
-    cluster = Cluster()
-    three(cluster)
-    cluster.do(c.FenceBroker(1))
-    come_back(cluster, 1)
-    assert partition(cluster).leader == 2
-    cluster.wait(balancing.INTERVAL_S + 1)
-    assert partition(cluster).leader == 1
-    end = cluster.image.end_offset
-    cluster.wait(3 * balancing.INTERVAL_S)
-    assert cluster.image.end_offset == end  # nothing is written where nothing is to be done
-
-
-def test_a_large_round_is_cut_into_slices() -> None:
-    cluster = Cluster()
-    for broker_id in (1, 2):
-        cluster.broker(broker_id, session_ms=FOREVER_MS)
-    cluster.topic("a", *[(1, 2)] * (balancing.SLICE + 5))
-    cluster.topic("b", *[(1, 2)] * 3)
-    rounds = balancing.Balancing(Instant(0.0))
-    assert rounds.advance(cluster.image, Instant(1.0)) == []
-    assert rounds.advance(cluster.image, Instant(balancing.INTERVAL_S)) == []
-    assert rounds.deadline == balancing.INTERVAL_S + balancing.PAUSE_S
-    assert rounds.advance(cluster.image, rounds.deadline) == []
-    assert rounds.deadline == 2 * balancing.INTERVAL_S
 
 
 def test_replicas_are_put_into_directories_and_fail_with_them() -> None:

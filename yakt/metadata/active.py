@@ -21,9 +21,10 @@ from yakt.ids import Instant, Offset, Uuid
 from yakt.metadata import codec, refusals, tags
 from yakt.metadata.answers import Answer, Pairs, Result, Row
 from yakt.metadata.asked import Asked, Origin
-from yakt.metadata.balancing import Balancing
-from yakt.metadata.broker_control import fence_records, session_ms
-from yakt.metadata.commands import Batch, SetScramCredential
+from yakt.metadata.backlog import Backlog
+from yakt.metadata.broker_control import session_ms
+from yakt.metadata.chores import Chores
+from yakt.metadata.commands import Batch, HeartbeatBroker, SetScramCredential
 from yakt.metadata.controller import check_unchanged, decide
 from yakt.metadata.decision import NO_OPERATION, ControllerSettings, Decision, Stamp
 from yakt.metadata.delta import MetadataDelta
@@ -42,7 +43,6 @@ from yakt.metadata.rows import RememberedRequest
 from yakt.metadata.sessions import Sessions
 from yakt.metadata.tables import Change
 from yakt.metadata.tags import ImageHash, image_hash_record, with_origin
-from yakt.metadata.token_control import SWEEP_INTERVAL_S, expired
 from yakt.wire.table import encode_tags
 
 RECORDS_MAX = 10_000
@@ -105,12 +105,13 @@ class ActiveController:
         self.image = image
         self.settings = settings
         self.epoch = epoch
-        self.sessions = Sessions()
+        self.sessions = Sessions(now)
         self.delta = MetadataDelta(image)
         self.delta.end_offset = next_offset
         self._stamp = Stamp(
-            settings, self.sessions, new_uuid, random, next_offset, now, now_ms, missing_voters=missing_voters
-        )
+            settings, self.sessions, new_uuid, random, next_offset, now, now_ms, Backlog(),
+            missing_voters=missing_voters,
+        )  # fmt: skip
         self._turn: list[list[bytes] | QuorumRecords] = []
         """Batches not fetched yet, the last one still growing."""
         self._batch_size = 0
@@ -118,8 +119,7 @@ class ActiveController:
         self._hashes: deque[tuple[int, int]] = deque()
         """Those written and not committed, by the offset below which they hold."""
         self._hash_due = Instant(-math.inf)
-        self._balancing = Balancing(now)
-        self._tokens_due = Instant(now + SWEEP_INTERVAL_S)
+        self._chores = Chores(self.delta, self._stamp)
         self._wrote_at = now
         self._observed_until = Instant(-math.inf)
         self._marks: dict[int, tuple[Origin, _Mark]] = {}
@@ -162,6 +162,13 @@ class ActiveController:
             return self._append(decision, origin, crc)
         except RefusedError as refusal:
             return Decided(refusal, self.end_offset, False)
+
+    def note_contacts(self, asked: Sequence[Asked], now: Instant) -> None:
+        """What has arrived and cannot be decided yet: heartbeats among it count from now on (controller.md §3)."""
+        for one in asked:
+            command = one.command
+            if isinstance(command, HeartbeatBroker):
+                self.sessions.contact(command.id, command.epoch, now)
 
     def _submit_batch(self, batch: Batch, asked: Asked) -> Decided:
         """Several commands as one operation: all that are not refused, or, where together they are too much, none."""
@@ -380,7 +387,7 @@ class ActiveController:
     @property
     def deadline(self) -> Instant:
         """When `on_deadline` has something to do."""
-        deadline = min(self.sessions.deadline, self._balancing.deadline, self._tokens_due)
+        deadline = self._chores.deadline
         idle_until = self._wrote_at + IDLE_S
         if idle_until <= self._observed_until and idle_until < deadline:
             deadline = Instant(idle_until)
@@ -389,22 +396,16 @@ class ActiveController:
         return deadline
 
     def on_deadline(self, now: Instant, now_ms: int) -> None:
-        """Fence whose session is over, tell the image's hash, give leaderships back; it is in the turn afterwards."""
+        """Do what is due, or a slice of it, and tell the image's hash; it is in the turn afterwards."""
         stamp = self._stamp
         stamp.now, stamp.now_ms = now, now_ms
-        while (ended := self.sessions.expire(now)) is not None:
-            row = self.delta.brokers.get(ended.broker_id)
-            if row is None or row.epoch != ended.epoch or row.fenced:
-                continue
-            self._write_own(fence_records(self.delta, row, stamp), f"the session of broker {row.id} ended")
+        for piece in self._chores.pieces(self.delta):
+            if piece.records:
+                self._write_own(piece.records, piece.reason)
+            if piece.then is not None:
+                piece.then(stamp.next_offset - 1)
         if self.delta.hash != self._hash_told and now >= self._hash_due:
             self._tell_hash(now)
-        elected = self._balancing.advance(self.delta, now)
-        if elected:
-            self._write_own([*elected], "preferred leaders lead again")
-        if now >= self._tokens_due:
-            self._tokens_due = Instant(now + SWEEP_INTERVAL_S)
-            self._write_own(expired(self.delta, now_ms), "the time of delegation tokens is over")
         if self._wrote_at + IDLE_S <= min(now, self._observed_until):
             self._write([NoOpRecord()], None)
 

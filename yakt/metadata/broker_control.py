@@ -7,6 +7,7 @@ import msgspec
 
 from yakt.ids import ZERO_UUID, Uuid, format_uuid
 from yakt.metadata import refusals
+from yakt.metadata.backlog import NOT_YET, SLICE, Work
 from yakt.metadata.commands import (
     ChangeBroker,
     FenceBroker,
@@ -17,7 +18,7 @@ from yakt.metadata.commands import (
 )
 from yakt.metadata.decision import Decision, Stamp, fresh_uuid
 from yakt.metadata.features import KRAFT_VERSION, METADATA_VERSION, OFF, SUPPORTED, Levels
-from yakt.metadata.partition_change import lead_leaderless, remove_broker, remove_directories
+from yakt.metadata.partition_change import in_sync_on, lead_leaderless, leaderless_on, remove_broker
 from yakt.metadata.records import (
     BrokerEndpoint,
     BrokerFeature,
@@ -27,7 +28,7 @@ from yakt.metadata.records import (
     UnregisterBrokerRecord,
 )
 from yakt.metadata.row_records import broker_record
-from yakt.metadata.rows import PROTOCOLS, BrokerRow
+from yakt.metadata.rows import PROTOCOLS, BrokerRow, PartitionKey, PartitionRow
 from yakt.metadata.sessions import Session
 from yakt.metadata.state import State, has_leader_on
 from yakt.metadata.tags import Registration, with_registration
@@ -129,6 +130,7 @@ def _contacted(
     epoch = registered.pairs["epoch"]
     assert isinstance(epoch, int)
     records = list(registered.records)
+    later: list[PartitionKey] = []
     if registered.pairs["fenced"]:
         row = BrokerRow(
             record.broker_id,
@@ -144,12 +146,16 @@ def _contacted(
             registered_offset=stamp.next_offset,
         )
         records.append(BrokerRegistrationChangeRecord(row.id, epoch, fenced=-1))
-        records += lead_leaderless(state, stamp.settings, row.id, row)
+        leaderless = leaderless_on(state, row.id)
+        records += lead_leaderless(state, stamp.settings, leaderless[:SLICE], also_active=row.id, as_it_will_be=row)
+        later = [one.key for one in leaderless[SLICE:]]
     now = stamp.now
     length_ms = stamp.settings.broker_session_timeout_ms if command.session_ms is None else command.session_ms
 
     def begin(_last_offset: int) -> None:
         stamp.sessions.touch(record.broker_id, epoch, now, length_ms).applied_offset = ALL_APPLIED
+        if later:
+            stamp.backlog.add(Work.LEAD, record.broker_id, epoch, later)
 
     return Decision(records, {**registered.pairs, "fenced": False}, begin, may_split=True)
 
@@ -188,10 +194,9 @@ def _check_session(state: State, broker_id: int, incarnation: Uuid | None, stamp
     before = state.brokers.get(broker_id)
     if before is None or before.incarnation == incarnation:
         return
-    session = stamp.sessions.get(broker_id, before.epoch)
-    if session is not None and session.ends_at is not None and session.ends_at > stamp.now:
-        left_ms = max(1, round((session.ends_at - stamp.now) * 1000))
-        raise refusals.duplicate_broker(broker_id, before.epoch, left_ms)
+    left_s = stamp.sessions.left_s(broker_id, before.epoch, stamp.now)
+    if left_s > 0:
+        raise refusals.duplicate_broker(broker_id, before.epoch, max(1, round(left_s * 1000)))
 
 
 def _check_directories(state: State, broker_id: int, directories: tuple[Uuid, ...]) -> None:
@@ -216,7 +221,7 @@ def _registered(state: State, record: RegisterBrokerRecord, extra: Registration,
     known_changes = before.changes if before is not None else closed.changes if closed is not None else -1
     records: list[Record] = []
     if before is not None and not is_again:
-        records += remove_broker(state, stamp.settings, broker_id)
+        records += remove_broker(state, stamp.settings, broker_id, in_sync_on(state, broker_id))
     epoch = before.epoch if before is not None and is_again else stamp.next_offset
     fenced = before.fenced if before is not None and is_again else True
     record = msgspec.structs.replace(
@@ -278,7 +283,7 @@ def change(state: State, command: ChangeBroker, stamp: Stamp) -> Decision:
 def unregister(state: State, command: UnregisterBroker, stamp: Stamp) -> Decision:
     """BROKER UNREGISTER: out of every ISR, then gone."""
     row = find(state, command.id)
-    records: list[Record] = [*remove_broker(state, stamp.settings, row.id)]
+    records: list[Record] = [*remove_broker(state, stamp.settings, row.id, in_sync_on(state, row.id))]
     records.append(UnregisterBrokerRecord(row.id, row.epoch))
     return Decision(records, {}, lambda _last_offset: stamp.sessions.end(row.id), may_split=True)
 
@@ -296,38 +301,53 @@ def fence(state: State, command: FenceBroker, stamp: Stamp) -> Decision:
 
 def fence_records(state: State, row: BrokerRow, stamp: Stamp) -> list[Record]:
     """Out of every ISR, leaderships moved, and last the fence itself."""
-    return [
-        *remove_broker(state, stamp.settings, row.id),
-        BrokerRegistrationChangeRecord(row.id, row.epoch, fenced=1),
-    ]
+    return [*remove_broker(state, stamp.settings, row.id, in_sync_on(state, row.id)), fence_record(row)]
+
+
+def fence_record(row: BrokerRow) -> BrokerRegistrationChangeRecord:
+    """That it is fenced: what goes before it in the log, it leads and is in sync with no more."""
+    return BrokerRegistrationChangeRecord(row.id, row.epoch, fenced=1)
 
 
 def heartbeat(state: State, command: HeartbeatBroker, stamp: Stamp) -> Decision:
-    """BROKER HEARTBEAT: the table of controller.md §3; nothing is written unless the broker's state changes."""
+    """BROKER HEARTBEAT: the table of controller.md §3; nothing is written unless the broker's state changes.
+
+    Of more partitions than a slice the rest is moved afterwards: a broker that shuts down is told to wait for that, and
+    one that is unfenced waits for nothing but leaderships.
+    """
     row = find(state, command.id, command.epoch)
-    sessions, now = stamp.sessions, stamp.now
+    sessions, settings, now = stamp.sessions, stamp.settings, stamp.now
     applied_offset = ALL_APPLIED if command.at is None else command.at
     is_caught_up = applied_offset >= row.registered_offset
     session = sessions.get(row.id, row.epoch)
     shutdown_offset = session.shutdown_offset if session is not None else None
     after = _next_state(state, command, row, shutdown_offset, is_caught_up, stamp)
+    failed = [directory for directory in row.directories if directory in command.offline]
+    left = tuple(directory for directory in row.directories if directory not in failed)
     records: list[Record] = []
-    begins_shutdown = False
+    work, rows = Work.LEAD, list[PartitionRow]()
+    begins_shutdown = is_out = False
     match after:
         case _Next.FENCED | _Next.SHUTDOWN_NOW if not row.fenced:
-            records = fence_records(state, row, stamp)
+            records, is_out = fence_records(state, row, stamp), True
         case _Next.UNFENCED if row.fenced:
-            records = [
-                BrokerRegistrationChangeRecord(row.id, row.epoch, fenced=-1),
-                *lead_leaderless(state, stamp.settings, row.id),
-            ]
+            records = [BrokerRegistrationChangeRecord(row.id, row.epoch, fenced=-1)]
+            rows = [one for one in leaderless_on(state, row.id) if _directory_on(one, row.id) not in failed]
+            # One that was shutting down stays so until it registers anew: unfenced, but not active.
+            also_active = None if row.shutting_down else row.id
+            records += lead_leaderless(state, settings, rows[:SLICE], also_active=also_active)
         case _Next.CONTROLLED_SHUTDOWN if shutdown_offset is None:
-            begins_shutdown = True
+            work, begins_shutdown, is_out = Work.SHUT_DOWN, True, True
             if not row.shutting_down:
                 records = [BrokerRegistrationChangeRecord(row.id, row.epoch, in_controlled_shutdown=1)]
-            records += remove_broker(state, stamp.settings, row.id)
-    if not records and command.offline:
-        records = _fail_directories(state, row, command.offline, stamp)
+            rows = in_sync_on(state, row.id)
+            records += remove_broker(state, settings, row.id, rows[:SLICE])
+    if failed and not is_out:  # what is in directories that failed is out of sync, and leads nothing (KIP-858)
+        lost = [one for one in in_sync_on(state, row.id) if _directory_on(one, row.id) in failed]
+        records += remove_broker(state, settings, row.id, lost)
+    if failed and left:
+        records.append(BrokerRegistrationChangeRecord(row.id, row.epoch, log_dirs=left))
+    later = [one.key for one in rows[SLICE:]]
 
     def touch(last_offset: int) -> None:
         if after is _Next.SHUTDOWN_NOW:
@@ -335,8 +355,10 @@ def heartbeat(state: State, command: HeartbeatBroker, stamp: Stamp) -> Decision:
             return
         touched: Session = sessions.touch(row.id, row.epoch, now, session_ms(row, stamp))
         touched.applied_offset = applied_offset
+        if later:
+            stamp.backlog.add(work, row.id, row.epoch, later)
         if begins_shutdown:
-            touched.shutdown_offset = last_offset
+            touched.shutdown_offset = NOT_YET if later else last_offset
         elif after is not _Next.CONTROLLED_SHUTDOWN:
             touched.shutdown_offset = None
 
@@ -352,19 +374,9 @@ def heartbeat(state: State, command: HeartbeatBroker, stamp: Stamp) -> Decision:
     )
 
 
-def _fail_directories(state: State, row: BrokerRow, offline: tuple[Uuid, ...], stamp: Stamp) -> list[Record]:
-    """Log directories that were online are no more: their replicas are out of sync, and lead nothing (KIP-858).
-
-    Told again with every heartbeat, so where that changes the broker's own state too, it can wait for the next.
-    """
-    failed = [directory for directory in row.directories if directory in offline]
-    if not failed:
-        return []
-    records: list[Record] = [*remove_directories(state, stamp.settings, row.id, failed)]
-    left = tuple(directory for directory in row.directories if directory not in failed)
-    if left:
-        records.append(BrokerRegistrationChangeRecord(row.id, row.epoch, log_dirs=left))
-    return records
+def _directory_on(row: PartitionRow, broker_id: int) -> Uuid:
+    """Where the broker has its replica, which there must be."""
+    return row.directories[row.replicas.index(broker_id)]
 
 
 def _next_state(

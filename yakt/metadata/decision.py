@@ -8,6 +8,7 @@ import msgspec
 
 from yakt.ids import ZERO_UUID, Instant, Uuid
 from yakt.metadata.answers import Pairs, Row
+from yakt.metadata.backlog import Backlog
 from yakt.metadata.records import Record
 from yakt.metadata.sessions import Sessions
 
@@ -26,6 +27,10 @@ class ControllerSettings:
     default_replication: int = 1
     broker_session_timeout_ms: int = 9000
     unclean_leader_election: bool = False
+    unclean_election_interval_s: float = 300.0
+    """Kafka's unclean.leader.election.interval.ms."""
+    preferred_election_interval_s: float = 300.0
+    """Kafka's leader.imbalance.check.interval.seconds; infinite: leaders stay (auto.leader.rebalance.enable=false)."""
 
 
 NO_OPERATION = 2**63 - 1
@@ -37,6 +42,7 @@ class Stamp(msgspec.Struct, gc=False):
 
     `operation_offset` is that of the first record of the whole operation, while its commands are several.
     `derived`: iterations spent on passwords in the turn at `derived_at`.
+    What is soft is touched only in a decision's `then`: `sessions`, and `backlog`, what is left for later.
     """
 
     settings: ControllerSettings
@@ -46,6 +52,7 @@ class Stamp(msgspec.Struct, gc=False):
     next_offset: int
     now: Instant
     now_ms: int
+    backlog: Backlog
     operation_offset: int = NO_OPERATION
     derived_at: Instant = Instant(-math.inf)
     derived: int = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from yakt.errors import ReplayError
 from yakt.metadata.image import MetadataImage
-from yakt.metadata.indexes import PartitionOverlay, PartitionTable
+from yakt.metadata.partition_table import PartitionOverlay, PartitionTable
 from yakt.metadata.records import AbortTransactionRecord, Record
 from yakt.metadata.replay import REPLAY
 from yakt.metadata.state import NOTHING_GROWS, State
@@ -23,7 +23,7 @@ class MetadataDelta(State):
     def __init__(self, image: MetadataImage) -> None:
         self.image = image
         self.end_offset = image.end_offset
-        self.interned = image.interned
+        self.interned, self.directory_ids = image.interned, image.directory_ids
         self.kraft_version = image.kraft_version
         self.transaction = None  # an open one is aborted before anything is decided on it
         self.hash = image.hash

@@ -310,13 +310,11 @@ def _session(known: Known, row: BrokerRow) -> Iterator[str]:
         yield f"A session of its lasts {length} from each heartbeat; until when, the leader alone knows: {known.where}."
         return
     session = known.sessions.get(row.id, row.epoch)
-    if session is None or session.ends_at is None or session.ends_at <= known.now:
+    left_s = known.sessions.left_s(row.id, row.epoch, known.now)
+    if session is None or left_s <= 0:
         yield f"It has no session: no heartbeat came within the last {length}."
     else:
-        yield (
-            f"Its session lasts {length} from each heartbeat, and ends in {duration(session.ends_at - known.now)} "
-            "if no other comes."
-        )
+        yield (f"Its session lasts {length} from each heartbeat, and ends in {duration(left_s)} if no other comes.")
 
 
 def _holdings(state: State, broker_id: int) -> Iterator[str]:

@@ -11,8 +11,9 @@ from typing import Any, Self
 from yakt.batch import ControlRecord, KRaftVersion, Tags
 from yakt.errors import CodecError, ReplayError
 from yakt.metadata import records as r
-from yakt.metadata.indexes import ClosedTable, PartitionTable, PinnedPartitions, RequestTable
+from yakt.metadata.indexes import ClosedTable, RequestTable
 from yakt.metadata.journal import Journal
+from yakt.metadata.partition_table import PartitionTable, PinnedPartitions
 from yakt.metadata.records import Record
 from yakt.metadata.replay import REPLAY
 from yakt.metadata.row_records import (
@@ -52,7 +53,7 @@ class MetadataImage(State):
         self.hash_agreed = 0
         """The leader's hash below that offset, found equal here: the last one told."""
         self.journal = Journal()
-        self.interned = {}
+        self.interned, self.directory_ids = {}, {}
         self.transaction: list[tuple[int, Record]] | None = None
         self._plain_tags: dict[Tags, int] = {}
         """Origins alone, without a request: they ask for nothing, and the same few come again and again. With the size

@@ -1,12 +1,11 @@
-"""Tables that keep more than their rows: partitions by broker and condition, remembered requests, closed brokers."""
+"""Tables that forget by themselves: remembered requests, closed brokers."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeAlias
 
-from yakt.metadata.partition_counts import PartitionCounts
-from yakt.metadata.rows import BrokerRow, ClosedBroker, PartitionKey, PartitionRow, RememberedRequest
-from yakt.metadata.tables import Change, CopiedRows, Overlay, PinnedRows, RowHash, Rows, Table
+from yakt.metadata.rows import ClosedBroker, RememberedRequest
+from yakt.metadata.tables import Change, CopiedRows, Table
 
 REQUEST_AGE_MAX_MS = 600_000
 REQUESTS_MAX = 200_000
@@ -15,82 +14,6 @@ CLOSED_BROKERS_MAX = 1000
 
 RequestKey: TypeAlias = tuple[str, str]
 """Client name and request id."""
-
-
-class Partitions(Rows[PartitionKey, PartitionRow]):
-    """Partitions, and those of one broker in time proportional to their number."""
-
-    __slots__ = ()
-
-    def of_broker(self, broker_id: int) -> Iterable[PartitionRow]:
-        """Those with a replica on it, in no order; a list of the moment."""
-        raise NotImplementedError
-
-
-class PartitionTable(Table[PartitionKey, PartitionRow], Partitions):
-    __slots__ = ("brokers", "by_broker", "counts")
-
-    def __init__(self, on_change: Callable[[Change], None], hash_of: RowHash, brokers: Table[int, BrokerRow]) -> None:
-        super().__init__("partition", on_change, hash_of=hash_of, watched=True)
-        self.by_broker: dict[int, set[PartitionKey]] = {}
-        self.counts = PartitionCounts()
-        self.brokers = brokers
-        """Of the same image: why a leader changed is told by what became of the old one."""
-
-    def apply(self, change: Change) -> None:
-        super().apply(change)
-        key: PartitionKey = change.key
-        if change.old is not None:
-            self.counts.take_away(change.old)
-        if change.row is not None:
-            self.counts.add(change.row)
-        before: tuple[int, ...] = change.old.replicas if change.old is not None else ()
-        after: tuple[int, ...] = change.row.replicas if change.row is not None else ()
-        if before == after:
-            return
-        by_broker = self.by_broker
-        for broker_id in before:
-            if broker_id not in after:
-                keys = by_broker[broker_id]
-                keys.discard(key)
-                if not keys:
-                    del by_broker[broker_id]
-        for broker_id in after:
-            if broker_id not in before:
-                by_broker.setdefault(broker_id, set()).add(key)
-
-    def of_broker(self, broker_id: int) -> Iterable[PartitionRow]:
-        return [self.items[key] for key in self.by_broker.get(broker_id, ())]
-
-
-def _of_broker(
-    base: Table[PartitionKey, PartitionRow],
-    rows: Rows[PartitionKey, PartitionRow],
-    broker_id: int,
-    differing: Iterable[PartitionKey],
-) -> list[PartitionRow]:
-    assert isinstance(base, PartitionTable)
-    keys = set(base.by_broker.get(broker_id, ()))
-    keys.update(differing)
-    found = (rows.get(key) for key in keys)
-    return [row for row in found if row is not None and broker_id in row.replicas]
-
-
-class PartitionOverlay(Overlay[PartitionKey, PartitionRow], Partitions):
-    __slots__ = ()
-
-    def of_broker(self, broker_id: int) -> Iterable[PartitionRow]:
-        if not self.over:
-            assert isinstance(self.base, PartitionTable)
-            return self.base.of_broker(broker_id)
-        return _of_broker(self.base, self, broker_id, self.over)
-
-
-class PinnedPartitions(PinnedRows[PartitionKey, PartitionRow], Partitions):
-    __slots__ = ()
-
-    def of_broker(self, broker_id: int) -> Iterable[PartitionRow]:
-        return _of_broker(self.base, self, broker_id, self.saved)
 
 
 class RequestTable(Table[RequestKey, RememberedRequest]):

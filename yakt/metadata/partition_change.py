@@ -1,6 +1,6 @@
 """Builds the change of a partition that a decision needs: election, ISR, directories (PartitionChangeBuilder)."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import cache
 
@@ -188,45 +188,48 @@ def _elect(
     return NO_LEADER, False
 
 
-def remove_broker(state: State, settings: ControllerSettings, broker_id: int) -> list[PartitionChangeRecord]:
-    """Takes a broker that is about to stop being active out of every ISR, and its leaderships away."""
-    changes = []
-    election_of = _elections(state, settings)
-    for row in _in_order(state, broker_id):
-        if broker_id in row.isr:
-            isr = tuple([member for member in row.isr if member != broker_id])
-            change = build(state, row, Target(isr=isr), election_of(row.topic), not_active=broker_id)
-            if change is not None:
-                changes.append(change)
-    return changes
+def in_sync_on(state: State, broker_id: int) -> list[PartitionRow]:
+    """Partitions with the broker in their ISR, in order: the same decision is the same records in any run."""
+    return _in_order(row for row in state.partitions.of_broker(broker_id) if broker_id in row.isr)
 
 
-def remove_directories(
-    state: State, settings: ControllerSettings, broker_id: int, directories: Collection[Uuid]
+def leaderless_on(state: State, broker_id: int) -> list[PartitionRow]:
+    """Partitions without a leader that have a replica on the broker, in the same order."""
+    return _in_order(row for row in state.partitions.of_broker(broker_id) if row.leader == NO_LEADER)
+
+
+def remove_broker(
+    state: State, settings: ControllerSettings, broker_id: int, rows: Iterable[PartitionRow]
 ) -> list[PartitionChangeRecord]:
-    """Takes a broker out of the ISRs of what it has in directories that have failed."""
+    """Takes a broker that is about to stop being active out of these ISRs, and its leaderships away."""
     changes = []
     election_of = _elections(state, settings)
-    for row in _in_order(state, broker_id):
-        if broker_id in row.isr and row.directories[row.replicas.index(broker_id)] in directories:
-            isr = tuple([member for member in row.isr if member != broker_id])
-            change = build(state, row, Target(isr=isr), election_of(row.topic), not_active=broker_id)
-            if change is not None:
-                changes.append(change)
+    for row in rows:
+        isr = tuple([member for member in row.isr if member != broker_id])
+        change = build(state, row, Target(isr=isr), election_of(row.topic), not_active=broker_id)
+        if change is not None:
+            changes.append(change)
     return changes
 
 
 def lead_leaderless(
-    state: State, settings: ControllerSettings, broker_id: int, registering: BrokerRow | None = None
+    state: State,
+    settings: ControllerSettings,
+    rows: Iterable[PartitionRow],
+    *,
+    also_active: int | None = None,
+    as_it_will_be: BrokerRow | None = None,
 ) -> list[PartitionChangeRecord]:
-    """Gives a leader to the partitions that have none and can have this broker, about to be active."""
+    """Gives a leader to those of these leaderless partitions that can have one.
+
+    `also_active`: a broker that is about to be; `as_it_will_be`: what its registration is by then, if that is another.
+    """
     changes = []
     election_of = _elections(state, settings)
-    for row in _in_order(state, broker_id):
-        if row.leader == NO_LEADER:
-            change = build(state, row, Target(), election_of(row.topic), also_active=broker_id, registering=registering)
-            if change is not None:
-                changes.append(change)
+    for row in rows:
+        change = build(state, row, Target(), election_of(row.topic), also_active=also_active, registering=as_it_will_be)
+        if change is not None:
+            changes.append(change)
     return changes
 
 
@@ -240,6 +243,5 @@ def _elections(state: State, settings: ControllerSettings) -> Callable[[str], El
     return election_of
 
 
-def _in_order(state: State, broker_id: int) -> list[PartitionRow]:
-    """By topic and number, so that the same decision is the same records in every run."""
-    return sorted(state.partitions.of_broker(broker_id), key=lambda row: (row.topic, row.partition))
+def _in_order(rows: Iterable[PartitionRow]) -> list[PartitionRow]:
+    return sorted(rows, key=lambda row: (row.topic, row.partition))

@@ -255,7 +255,7 @@ def _broker_pairs(image: MetadataImage, counts: bool, row: BrokerRow) -> Pairs:
     return {
         **describe.broker(row),
         "leads": table.counts.led[row.id],
-        "replicas": len(table.by_broker.get(row.id, ())),
+        "replicas": table.count_of(row.id),
         "out_of_sync": table.counts.out_of_sync[row.id],
     }
 

@@ -221,7 +221,8 @@ def topic(state: State, record: r.TopicRecord, offset: int) -> None:
     state.folded_topics.put(fold_topic(record.name), record.name, offset)
 
 
-INTERNED_MAX = 65_536
+INTERNED_MAX = 4096
+"""More than a small cluster's combinations; a large one's are nearly all different, and not worth a table."""
 
 
 def _interned(state: State, ids: tuple[Id, ...]) -> tuple[Id, ...]:
@@ -233,6 +234,18 @@ def _interned(state: State, ids: tuple[Id, ...]) -> tuple[Id, ...]:
             interned.clear()
         known = interned[ids] = ids
     return cast("tuple[Id, ...]", known)
+
+
+def _interned_directories(state: State, directories: tuple[Uuid, ...]) -> tuple[Uuid, ...]:
+    """As `_interned`, and each id the one object that all partitions in that directory share."""
+    interned = state.interned
+    known = interned.get(directories)
+    if known is None:
+        one = state.directory_ids.setdefault
+        if len(state.directory_ids) >= INTERNED_MAX:
+            state.directory_ids.clear()
+        known = _interned(state, tuple([one(directory, directory) for directory in directories]))
+    return cast("tuple[Uuid, ...]", known)
 
 
 def partition(state: State, record: r.PartitionRecord, offset: int) -> None:
@@ -252,21 +265,22 @@ def partition(state: State, record: r.PartitionRecord, offset: int) -> None:
     if number >= of.partitions or not number:  # in a snapshot of Kafka's they may come in any order
         replication = of.replication if number else len(record.replicas)
         _count_partitions(state, of, max(of.partitions, number + 1), replication, offset)
+    replicas = _interned(state, record.replicas)
     state.partitions.put(
         (of.id, number),
         PartitionRow(
             of.name,
             of.id,
             number,
-            _interned(state, record.replicas),
-            _interned(state, record.isr),
+            replicas,
+            replicas if record.isr == replicas else _interned(state, record.isr),
             record.removing_replicas,
             record.adding_replicas,
             record.leader,
             record.leader_recovery_state,
             record.leader_epoch,
             record.partition_epoch,
-            _interned(state, directories),
+            _interned_directories(state, directories),
             offset,
         ),
         offset,
@@ -291,15 +305,17 @@ def change_partition(state: State, record: r.PartitionChangeRecord, offset: int)
         name = state.topic_names.get(record.topic_id)
         which = f"of topic {name}" if name is not None else "of an unknown topic"
         raise ReplayError(f"a change of partition {record.partition_id} {which}, which is not there")
-    replicas = row.replicas if record.replicas is None else record.replicas
+    replicas = row.replicas if record.replicas is None else _interned(state, record.replicas)
     directories = record.directories
     if directories is None and record.replicas is None:
         directories = row.directories
     elif directories is None:
         kept = dict(zip(row.replicas, row.directories, strict=True))
-        directories = tuple(kept.get(broker_id, MIGRATING) for broker_id in replicas)
+        directories = _interned(state, tuple(kept.get(broker_id, MIGRATING) for broker_id in replicas))
     elif len(directories) != len(replicas):
         raise ReplayError(f"{len(directories)} directories for {len(replicas)} replicas of {row.topic}:{row.partition}")
+    else:
+        directories = _interned_directories(state, directories)
     leads = record.leader != r.NO_LEADER_CHANGE
     state.partitions.put(
         row.key,
@@ -307,15 +323,15 @@ def change_partition(state: State, record: r.PartitionChangeRecord, offset: int)
             row.topic,
             row.topic_id,
             row.partition,
-            _interned(state, replicas),
-            row.isr if record.isr is None else _interned(state, record.isr),
+            replicas,
+            row.isr if record.isr is None else replicas if record.isr == replicas else _interned(state, record.isr),
             row.removing if record.removing_replicas is None else record.removing_replicas,
             row.adding if record.adding_replicas is None else record.adding_replicas,
             record.leader if leads else row.leader,
             row.recovery if record.leader_recovery_state < 0 else record.leader_recovery_state,
             row.leader_epoch + 1 if leads else row.leader_epoch,
             row.partition_epoch + 1,
-            _interned(state, directories),
+            directories,
             offset,
         ),
         offset,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from yakt.metadata import acls
 from yakt.metadata.describe import config_value, is_shown
-from yakt.metadata.indexes import PartitionTable
+from yakt.metadata.partition_table import PartitionTable
 from yakt.metadata.records import (
     NO_LEADER,
     AccessControlEntryRecord,

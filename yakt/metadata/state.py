@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from yakt.ids import Uuid
 from yakt.metadata.acls import Acl
-from yakt.metadata.indexes import Partitions, RequestKey
+from yakt.metadata.indexes import RequestKey
+from yakt.metadata.partition_table import Partitions
 from yakt.metadata.records import Record
 from yakt.metadata.rows import (
     BrokerRow,
@@ -62,6 +63,8 @@ class State:
     """The bytes of the record being replayed, without tags, where they are at hand: what its row's hash is of."""
     interned: dict[Ids, Ids]
     """Replica lists and the like, each once: a few combinations make up all partitions."""
+    directory_ids: dict[Uuid, Uuid]
+    """Directories likewise: each broker has few, and thousands of replicas in each."""
     transaction: list[tuple[int, Record]] | None
     """Records of a transaction that is neither ended nor aborted, with their offsets; they have no effect yet."""
 

@@ -101,6 +101,9 @@ class Driver:
 
     def submit_writes(self, writes: Writes) -> None:
         """Queue a run of commands; decided at the end of the turn, or forwarded, or kept until there is a leader."""
+        if self._flushing is not None and self.loader.active is not None:
+            # Nothing is decided until the disk is done, and perhaps not even queued: heartbeats count all the same.
+            self.loader.active.note_contacts(writes.asked, self.around.now())
         if self._queued + len(writes.asked) > QUEUE_MAX:
             writes.finish([_overloaded()] * len(writes.asked))
             return
@@ -161,7 +164,7 @@ class Driver:
         if now >= self.core.deadline:
             self.take(events.TimerFired())
         active = self.loader.active
-        if active is not None and now >= active.deadline:
+        if active is not None and self._flushing is None and now >= active.deadline:
             active.on_deadline(now, self.around.wall_ms())
         if now >= self._next_timeout:
             self._time_out(now)
