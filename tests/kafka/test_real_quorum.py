@@ -6,9 +6,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.kafka.test_real_brokers import free_port, stage
+from tests.kafka.test_real_brokers import Stage, free_port, stage
 from tests.kafka_lab.broker import Broker
 from tests.kafka_lab.lab import KafkaTools, find_tools
+from yakt.errors import RefusedError
 
 pytestmark = pytest.mark.slow
 DIRECTORY = "[A-Za-z0-9_-]{22}"
@@ -114,6 +115,28 @@ def check_replication(said: str, leader: int) -> None:
     assert min(fetched) > 1_600_000_000_000
 
 
+async def check_other_features(there: Stage, broker: Broker) -> None:
+    """group.version and transaction.version are the brokers' own: those of 4.x can, and use it; those of 3.9 cannot."""
+    line = "FEATURE SET group.version=1 transaction.version=2"
+    if broker.tools.version.startswith("3."):
+        with pytest.raises(RefusedError, match=r"Broker 1[12] does not support this feature"):
+            await there.client.ask_line(line)
+        return
+    await there.client.ask_line(line)
+    await there.client.ask_line("TOPIC CREATE grouped assignment=[[11],[11]]")
+    acked = await broker.produce("grouped", 50)
+    said = await broker.tool(
+        "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        "--topic", "grouped", "--group", "new", "--from-beginning", "--max-messages", "50", "--timeout-ms", "40000",
+        "--consumer-property", "group.protocol=consumer",
+    )  # fmt: skip
+    assert sorted(line for line in said.splitlines() if line.isdigit()) == sorted(acked)
+    groups = await broker.tool(
+        broker.tools.release.main_of("consumer-groups"), "--describe", "--state", "--group", "new"
+    )
+    assert "consumer" in groups or "uniform" in groups, "the protocol of KIP-848, whose assignor the broker picks"
+
+
 async def test_an_existing_quorum_goes_up_by_the_tool(tools: KafkaTools, tmp_path: Path) -> None:
     """At kraft.version 0 a broker with static voters; then `kafka-features` asks for 1, and one can be told less."""
     async with stage(tools, tmp_path) as there:
@@ -129,6 +152,7 @@ async def test_an_existing_quorum_goes_up_by_the_tool(tools: KafkaTools, tmp_pat
             assert (kraft.pairs["name"], kraft.pairs["level"]) == ("kraft.version", 1)
             async with told_less.running():
                 await there.wait_broker(12, fenced=False)
+            await check_other_features(there, static)
         log = tmp_path / "node1" / "__cluster_metadata-0" / "00000000000000000000.log"
         dumped = tools.dump_log(log)
         assert len(re.findall(r'KRaftVersion:? \{"version":0,"kRaftVersion":1\}', dumped)) == 1

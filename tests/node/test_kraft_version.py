@@ -1,6 +1,9 @@
 """kraft.version 1 on whole nodes: control batches between the controller's, voters in the log and in snapshots."""
 
+from collections.abc import Callable
+
 import pytest
+import trio
 import trio.testing
 
 from tests.kafka.controller import SETTINGS
@@ -195,6 +198,34 @@ async def test_snapshots_carry_level_and_voters(autojump_clock: trio.testing.Moc
     assert ports(lost) == ports(leader)
     assert not lost.driver.core.is_voter
     assert lost.driver.loader.image.kraft_version == 1
+
+
+async def at_once(work: Callable[[], None]) -> None:
+    work()
+
+
+async def test_a_snapshot_written_after_the_voters_moved_has_those_of_its_own_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    cluster = Cluster(kraft_version=1)
+    leader = cluster.elect()
+    before = ports(leader)
+    snapshots = Snapshots(leader.store, leader.driver, SETTINGS, at_once)
+    snapshots.request()
+    moved = (Endpoint("CONTROLLER", "127.0.0.1", 7999),)
+    leader.driver.take(events.PeerMet(cluster.others(leader)[0].driver.core.me, moved, KRAFT_VERSIONS))
+    leader.driver.end_turn()
+    cluster.run(0.5)
+    assert 7999 in ports(leader)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(snapshots.run)
+        await trio.testing.wait_all_tasks_blocked(0.5)
+        nursery.cancel_scope.cancel()
+    [(snapshot_id, _)] = leader.store.snapshots
+    level, voters = leader.store.snapshot_control(snapshot_id)
+    assert level == KRaftVersion(1)
+    assert isinstance(voters, Voters)
+    assert [point.port for voter in voters.voters for point in voter.endpoints] == before
 
 
 @pytest.mark.parametrize("kraft_version", [0, 1])

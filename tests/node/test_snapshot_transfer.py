@@ -15,7 +15,7 @@ def take_snapshot(node: Node) -> OffsetAndEpoch:
     snapshot_id = OffsetAndEpoch(node.driver.loader.epoch, node.driver.loader.end_offset)
     writer = node.store.begin_snapshot(snapshot_id)
     encoder = SnapshotEncoder(snapshot_id.epoch, image.timestamp_ms)
-    writer.write(encoder.header(*node.driver.core.quorum_records(snapshot_id.offset)))
+    writer.write(encoder.header(*node.driver.loader.image.quorum_records))
     for group in snapshot.values_of(image):
         writer.write(encoder.data(group))
     writer.write(encoder.footer())

@@ -2,7 +2,7 @@
 
 from tests.raft.replica import key
 from tests.raft.scripted import directory
-from yakt.batch import KRaftVersion, LeaderChange, Voter, Voters
+from yakt.batch import Endpoint, KRaftVersion, LeaderChange, Voter, Voters
 from yakt.ids import NodeId, Offset, ReplicaKey
 from yakt.raft.voters import BOOTSTRAP_OFFSET, VoterSet
 
@@ -61,6 +61,14 @@ def test_a_snapshot_brings_its_own() -> None:
     assert voters.ids == (1, 2, 3)
     voters.restart(Offset(12), ())
     assert not voters.by_record
+
+
+def test_where_brokers_reach_a_voter_is_in_the_record_alone() -> None:
+    voters = make(1, 2, 3)
+    assert voters.endpoints(NodeId(2)) == ()
+    points = (Endpoint("CONTROLLER", "127.0.0.1", 7402),)
+    voters.read(Offset(1), Voters((Voter(NodeId(1), directory(1), ()), Voter(NodeId(2), directory(2), points))))
+    assert [voters.endpoints(NodeId(node)) for node in (1, 2, 3)] == [(), points, ()]
 
 
 def test_what_the_log_overrules_is_said_with_its_key() -> None:

@@ -25,6 +25,7 @@ class MetadataDelta(State):
         self.end_offset = image.end_offset
         self.interned, self.directory_ids = image.interned, image.directory_ids
         self.kraft_version = image.kraft_version
+        self.voters = image.voters
         self.transaction = None  # an open one is aborted before anything is decided on it
         self.hash = image.hash
         """Of Kafka's rows, what is not committed included."""

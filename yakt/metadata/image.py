@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from yakt.batch import ControlRecord, KRaftVersion, Tags
+from yakt.batch import ControlRecord, KRaftVersion, Tags, Voters
 from yakt.errors import CodecError, ReplayError
 from yakt.metadata import records as r
 from yakt.metadata.indexes import ClosedTable, RequestTable
@@ -45,6 +45,7 @@ class MetadataImage(State):
         """When a row changed is known from here on; what came out of a snapshot counts as changed at its end."""
         self.timestamp_ms = 0
         self.kraft_version = 0
+        self.voters = None
         self._changed: list[Change] = []
         """What the batch being applied has changed in watched tables."""
         self.hash = 0
@@ -122,15 +123,18 @@ class MetadataImage(State):
         return self.end_batch(base_offset + len(records), leader_epoch)
 
     def skip(self, end_offset: int, leader_epoch: int, control: Iterable[ControlRecord] = ()) -> None:
-        """A control batch passed: its offsets count, and of its records only kraft.version is told here."""
+        """A control batch passed: its offsets count, and what its records say of the quorum is kept."""
         self.end_offset, self.epoch = end_offset, leader_epoch
         self.take_control(control)
 
     def take_control(self, control: Iterable[ControlRecord]) -> None:
-        """What the log's or a snapshot's control records say of kraft.version."""
+        """What the log's or a snapshot's control records say of the quorum."""
         for record in control:
-            if isinstance(record, KRaftVersion):
-                self.kraft_version = record.level
+            match record:
+                case KRaftVersion():
+                    self.kraft_version = record.level
+                case Voters():
+                    self.voters = record
 
     def begin_batch(self, timestamp_ms: int) -> None:
         """What expires, expires by the times of batches: tell the time of the one that is applied next."""
@@ -239,6 +243,7 @@ class PinnedImage(State):
         self.timestamp_ms = image.timestamp_ms
         self.hash = image.hash
         self.kraft_version = image.kraft_version
+        self.voters = image.voters
         self.transaction = None if image.transaction is None else list(image.transaction)
         self._forget = forget
         self._open = True

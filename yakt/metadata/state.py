@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
+from yakt.batch import KRaftVersion, Voters
 from yakt.ids import Uuid
 from yakt.metadata.acls import Acl
 from yakt.metadata.indexes import RequestKey
@@ -57,6 +58,8 @@ class State:
     end_offset: int
     kraft_version: int
     """The quorum's own feature (KIP-853): in the log it is a control record, so no row says it."""
+    voters: Voters | None
+    """Who votes, by the log; None: as the configuration says."""
     growing: tuple[str, int] = NOTHING_GROWS
     """The topic that an operation is filling, and the offset of the next record of its that would go on with it."""
     plain_value: bytes | None = None
@@ -67,6 +70,12 @@ class State:
     """Directories likewise: each broker has few, and thousands of replicas in each."""
     transaction: list[tuple[int, Record]] | None
     """Records of a transaction that is neither ended nor aborted, with their offsets; they have no effect yet."""
+
+    @property
+    def quorum_records(self) -> tuple[KRaftVersion | Voters, ...]:
+        """What a snapshot's first batch repeats of the quorum (storage.md §4)."""
+        level = (KRaftVersion(self.kraft_version),) if self.kraft_version else ()
+        return level if self.voters is None else (*level, self.voters)
 
     def topic_by_id(self, topic_id: Uuid) -> TopicRow | None:
         name = self.topic_names.get(topic_id)

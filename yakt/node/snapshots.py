@@ -151,11 +151,10 @@ class Snapshots:
 
     async def _write(self, snapshot_id: OffsetAndEpoch, pinned: PinnedImage) -> None:
         started = trio.current_time()
-        quorum = self.driver.core.quorum_records(snapshot_id.offset)
         writer = self.store.begin_snapshot(snapshot_id)
         try:
             encoder = SnapshotEncoder(snapshot_id.epoch, pinned.timestamp_ms)
-            writer.write(encoder.header(*quorum))
+            writer.write(encoder.header(*pinned.quorum_records))
             slice_began = trio.current_time()
             for group in snapshot.values_of(pinned):
                 writer.write(encoder.data(group))

@@ -212,6 +212,8 @@ def _differences(kept: Loaded, made: MetadataImage) -> Iterator[str]:
             yield f"only the {where} has {kind_of(record)} {_identity(record)}"
     if kept.image.kraft_version != made.kraft_version:
         yield f"kraft.version {kept.image.kraft_version}, by the log {made.kraft_version}"
+    if kept.image.voters != made.voters:
+        yield "other voters than by the log"
     if kept.image.hash != made.hash:
         yield f"image hash {kept.image.hash:#018x}, by the log {made.hash:#018x}"
 

@@ -69,7 +69,7 @@ from yakt.raft.messages import (
 )
 from yakt.raft.quorum import Election, Quorum, RaftConfig, SealControl, VoterFacts
 from yakt.raft.roles import NEVER, Candidate, Follower, Leader, Prospective, Resigned, Role, Unattached
-from yakt.raft.voters import VoterRecord, VoterSet
+from yakt.raft.voters import VoterSet
 
 KRAFT_VERSIONS = (0, 1)
 """Levels of kraft.version that this code can read, both ends included."""
@@ -458,10 +458,6 @@ class RaftCore:
     def log_end_offset(self) -> Offset:
         """One past the last record of the log, durable or not: where the next Proposed must begin."""
         return self.quorum.log.end_offset
-
-    def quorum_records(self, end_offset: Offset) -> tuple[VoterRecord, ...]:
-        """The last KRaftVersion and Voters below `end_offset`: what a snapshot that ends there must repeat."""
-        return self.quorum.voters.records_below(end_offset)
 
     def statistics(self, now: Instant) -> statistics.Statistics:
         """All there is to tell, for people."""

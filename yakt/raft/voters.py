@@ -2,7 +2,7 @@
 
 With kraft.version 0 the set is the configured one and a voter is known by the directory first met (raft.md §2, YAKt);
 once the log holds a VotersRecord, the newest one says both, committed or not, until a truncation takes it back
-(KIP-853). Voter changes will append such records on the leader; reading them is all that is here.
+(KIP-853). What a leader writes of them is `voter_records`' business; reading it is all that is here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -117,14 +117,6 @@ class VoterSet:
         if self.history and self.history[-1][0] >= end_offset:
             self.history = [entry for entry in self.history if entry[0] < end_offset]
             self._settle()
-
-    def records_below(self, end_offset: Offset) -> tuple[VoterRecord, ...]:
-        """The last of each kind below `end_offset`: level first, as snapshots have them (records.md §7)."""
-        last: dict[type[VoterRecord], VoterRecord] = {}
-        for offset, record in self.history:
-            if offset < end_offset:
-                last[type(record)] = record
-        return tuple(last[kind] for kind in (KRaftVersion, Voters) if kind in last)
 
     def forget_before(self, high_watermark: Offset) -> None:
         """Drop what a committed newer record of its kind replaced: truncation never comes back to it."""

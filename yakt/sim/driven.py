@@ -426,8 +426,8 @@ class DrivenNode(Host):
         snapshot_id = OffsetAndEpoch(loader.epoch, loader.end_offset)
         prefix = store.prefix_at(snapshot_id.offset)
         assert prefix is not None
-        control = self.driver.core.quorum_records(snapshot_id.offset)
         with loader.image.pin() as pinned:
+            control = pinned.quorum_records
             encoder = SnapshotEncoder(snapshot_id.epoch, pinned.timestamp_ms)
             pieces = [encoder.header(*control), *map(encoder.data, snapshot.values_of(pinned)), encoder.footer()]
         data = b"".join(pieces)

@@ -385,7 +385,7 @@ class Node(Host):
         prefix = store.prefix_at(end)
         assert prefix is not None
         data = self.machine.snapshot()
-        control = core.quorum_records(end)
+        control = store.control_below(end)
         store.snapshots[snapshot_id] = Snapshot(data, prefix, control)
         self._snapshot_end = end
         self.checker.snapshot_taken(self, snapshot_id, control)

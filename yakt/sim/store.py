@@ -10,7 +10,7 @@ from random import Random
 
 import attrs
 
-from yakt.batch import ControlRecord, RecordBatch
+from yakt.batch import ControlRecord, KRaftVersion, RecordBatch, Voters
 from yakt.ids import Epoch, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 
 PREFIX_SEED = 0
@@ -96,6 +96,11 @@ class Store:
         if newest is not None:
             found += [(Offset(newest.offset - 1), record) for record in self.snapshots[newest].control]
         return tuple(sorted(found, key=lambda entry: entry[0]))
+
+    def control_below(self, end_offset: int) -> tuple[ControlRecord, ...]:
+        """The last KRaftVersion and Voters below an offset: what a snapshot that ends there repeats."""
+        last = {type(record): record for at, record in self.control if at < end_offset}
+        return tuple(last[kind] for kind in (KRaftVersion, Voters) if kind in last)
 
     def prefix_at(self, end_offset: int) -> int | None:
         """Hash of the log below `end_offset`; None where that is no batch boundary, or not known here any more."""
