@@ -365,6 +365,22 @@ def test_lines_are_answered_in_order(nodes: Nodes) -> None:
     assert too_many.status == 413
 
 
+def test_features_by_lines(nodes: Nodes) -> None:
+    """The same decision as at netcat and for Kafka's tools; here nothing is written."""
+    lower, higher, listed = (
+        "FEATURE SET metadata.version=20 downgrade=safe check=true",
+        "FEATURE SET metadata.version=22",
+        "FEATURE LIST",
+    )
+    found = nodes[1].lines(lower, higher, listed)
+    assert found[0]["fields"] == {"name": "metadata.version", "featureLevel": 20}
+    assert [(one["_"], one.get("code"), one.get("kafka")) for one in found[1:3]] == [
+        ("ok", None, None),
+        ("err", "INVALID_UPDATE_VERSION", 95),
+    ]
+    assert {row["name"]: row["level"] for row in found if row["_"] == "feature"}["metadata.version"] == 21
+
+
 def test_this_node_tells_of_itself(nodes: Nodes) -> None:
     leader = nodes.leader()
     for node in nodes.all:

@@ -1,18 +1,36 @@
 """Stock brokers and tools on a quorum whose log names its voters (kraft.version 1), and what its features are."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import attrs
 import pytest
+import trio
 
 from tests.kafka.test_real_brokers import Stage, free_port, stage
-from tests.kafka_lab.broker import Broker
+from tests.kafka_lab.broker import Broker, wait_ended
 from tests.kafka_lab.lab import KafkaTools, find_tools
+from yakt.address import Address
+from yakt.client import open_client
+from yakt.config import ClusterConfig, Config, Listener, NodeConfig, QuorumConfig, VoterAddress
+from yakt.dev.cluster import open_cluster
 from yakt.errors import RefusedError
+from yakt.ids import NodeId
+from yakt.metadata.answers import Answer
 
 pytestmark = pytest.mark.slow
 DIRECTORY = "[A-Za-z0-9_-]{22}"
+CONTROLLER = """\
+process.roles=controller
+node.id=3000
+controller.quorum.bootstrap.servers={address}
+controller.listener.names=CONTROLLER
+listeners=CONTROLLER://{address}
+advertised.listeners=CONTROLLER://{address}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT
+log.dirs={data}
+"""
 
 
 @pytest.fixture(scope="module", params=["3.9.1", "4.3.1"])
@@ -159,3 +177,56 @@ async def test_an_existing_quorum_goes_up_by_the_tool(tools: KafkaTools, tmp_pat
         assert len(re.findall(r'KRaftVoters:? \{"version":0,"voters":.*"name":"CONTROLLER"', dumped)) == 1
         for node in there.cluster.nodes.values():
             assert "Traceback" not in node.log_path.read_text()
+
+
+async def test_kafkas_own_controller_goes_on_with_the_directory_and_hands_it_back(
+    tools: KafkaTools, tmp_path: Path
+) -> None:
+    """Kafka's controller believes the voters in the log (kraft.version 1), leads, and leaves what YAKt goes on with."""
+    ports = [free_port() for _ in range(3)]
+    peer, line, kafka = (Listener(at, at) for at in (Address("127.0.0.1", port) for port in ports))
+    config = Config(
+        cluster=ClusterConfig("eWFrdC1kZW1vLWNsdXN0ZQ", (VoterAddress(NodeId(3000), peer.listen),)),
+        node=NodeConfig(NodeId(3000), tmp_path / "node3000"),
+        peer=peer,
+        line=line,
+        kafka=kafka,
+        quorum=QuorumConfig(kraft_version=1),
+    )
+
+    async def told(*lines: str) -> list[Answer]:
+        async with open_cluster((config,), tmp_path, lambda line: None) as cluster:
+            cluster.start(config.node.id)
+            await cluster.wait_serving()
+            async with open_client(str(line.advertised)) as client:
+                return [await client.ask_line(one) for one in lines]
+
+    await told(
+        "BROKER REGISTER 1 host=h port=9092 session=3600000", "BROKER HEARTBEAT 1", "TOPIC CREATE orders partitions=2",
+        "SNAPSHOT CREATE wait=true", "TOPIC CREATE clicks",
+    )  # fmt: skip
+    properties = tmp_path / "controller.properties"
+    properties.write_text(CONTROLLER.format(address=kafka.listen, data=config.node.data))
+    log = tmp_path / "controller.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for by its handle
+            tools.release.command("kafka.Kafka", str(properties), heap="256m", level="INFO"),
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+        )  # fmt: skip
+        try:
+            controller = ("--bootstrap-controller", str(kafka.listen))
+            quorum = tools.release.main_of("metadata-quorum")
+            status = await Broker(1, 0, (), "", tmp_path, tools).tool_at(controller, quorum, "describe", "--status")
+        finally:
+            process.terminate()
+            with trio.move_on_after(30):
+                await wait_ended(process)
+            process.kill()
+            process.wait()
+    assert re.search(rf'CurrentVoters:\s+\[\{{"id": 3000, "directoryId": "{DIRECTORY}", "endpoints"', status), status
+    topics, shown = await told("TOPIC LIST", "QUORUM SHOW")
+    assert [row.pairs["name"] for row in topics.rows] == ["clicks", "orders"]
+    assert shown.pairs["kraft_version"] == 1
+    epoch = shown.pairs["epoch"]
+    assert isinstance(epoch, int)
+    assert epoch >= 3, "Kafka's controller led an epoch of its own"
