@@ -21,6 +21,7 @@ from yakt.errors import ConfigError, RefusedError, YaktError
 from yakt.hello_facts import FEATURES, LISTENER, endpoints_of, peer_met, registration_of
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey, Uuid
 from yakt.kafka import listener as kafka_listener
+from yakt.kafka.authorization import Authorizer
 from yakt.kafka.desk import About
 from yakt.line import grammar
 from yakt.line import listener as line_listener
@@ -395,6 +396,9 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
                 node_id=me,
                 cluster_id=config.cluster.id,
                 find_address=lambda node: kafka_address if node == me else world.kafka_address(node),
+                authorizer=Authorizer(frozenset(super_users))
+                if (super_users := config.controller.super_users)
+                else None,
             )
             nursery.start_soon(kafka_listener.serve, service, kafka_listeners, about, None, traffic["kafka"])
         gc.collect()

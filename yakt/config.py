@@ -51,6 +51,7 @@ _SegmentBytes: TypeAlias = Annotated[
 _AnyNodeId: TypeAlias = Annotated[NodeId, _Between(0, 2**31 - 1)]
 _KRaftVersion: TypeAlias = Annotated[int, _Between(0, 1)]
 _Partitions: TypeAlias = Annotated[int, _Between(1, 10_000)]  # as many as Kafka creates in one operation
+_Principal: TypeAlias = Annotated[str, _Form(r"[^:\x00-\x1f]+:[^\x00-\x1f]+", "TYPE:NAME, such as User:admin")]
 _Replication: TypeAlias = Annotated[int, _Between(1, 2**15 - 1)]
 
 
@@ -116,6 +117,8 @@ class ControllerConfig:
     broker_session_timeout_ms: _Milliseconds = 9000
     default_partitions: _Partitions = 1
     default_replication: _Replication = 1
+    super_users: tuple[_Principal, ...] = ()
+    """Principals of Kafka's clients. Where there are any, ACLs decide what else brokers may forward."""
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ from yakt.address import Address
 from yakt.ids import NodeId
 from yakt.kafka import codec
 from yakt.kafka.apis import Api
+from yakt.kafka.authorization import Authorizer
 from yakt.kafka.desk import About
 from yakt.kafka.listener import Limits, serve_client
 from yakt.node.asks import Here, NodeInfo
@@ -77,10 +78,13 @@ class Controller:
     nursery: trio.Nursery
     limits: Limits = attrs.Factory(Limits)
     cluster_id: str = CLUSTER_ID
+    authorizer: Authorizer | None = None
 
     async def connect(self) -> Client:
         ours, theirs = trio.testing.memory_stream_pair()
-        about = About(node_id=self.node.id, cluster_id=self.cluster_id, find_address=find_address)
+        about = About(
+            node_id=self.node.id, cluster_id=self.cluster_id, find_address=find_address, authorizer=self.authorizer
+        )
         self.nursery.start_soon(serve_client, theirs, self.service, about, self.limits, "127.0.0.1:5")
         return Client(ours)
 

@@ -1,7 +1,7 @@
 """Stock brokers on three real nodes: they start, serve, live through the loss of the leader, and go in order."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -69,10 +69,18 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def stage(
-    tools: KafkaTools, directory: Path, log: LogConfig | None = None, kraft_version: int = 0
+    tools: KafkaTools,
+    directory: Path,
+    log: LogConfig | None = None,
+    kraft_version: int = 0,
+    super_users: Sequence[str] = (),
 ) -> AsyncIterator[Stage]:
     configs = tuple(
-        attrs.evolve(config, quorum=attrs.evolve(config.quorum, kraft_version=kraft_version))
+        attrs.evolve(
+            config,
+            quorum=attrs.evolve(config.quorum, kraft_version=kraft_version),
+            controller=attrs.evolve(config.controller, super_users=tuple(super_users)),
+        )
         for config in dev_configs(directory, nodes=3, base_port=0)
     )
     if log is not None:

@@ -26,6 +26,7 @@ SECURITY = {
 }
 MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
 TOPICS = "org.apache.kafka.tools.TopicCommand"
+DENIED = "TopicAuthorizationException"
 LOGIN = "SaslAuthenticationException"
 UNSEEN = "does not exist as expected"
 
@@ -58,6 +59,15 @@ async def shown(broker: Broker, as_whom: Path, topic: str) -> str | None:
     return None
 
 
+async def made(broker: Broker, as_whom: Path, topic: str) -> str | None:
+    """What is wrong with this user's making a topic, None if nothing is."""
+    try:
+        await broker.tool(TOPICS, "--command-config", str(as_whom), "--create", "--topic", topic)
+    except AssertionError as exc:
+        return str(exc)
+    return None
+
+
 async def heeded(broker: Broker, as_whom: Path, topic: str, said: str | None) -> None:
     """Until the broker says so to this user: it hears of a change a moment after it was committed."""
     with trio.fail_after(HEEDED_S):
@@ -67,7 +77,7 @@ async def heeded(broker: Broker, as_whom: Path, topic: str, said: str | None) ->
 
 async def test_who_may_log_in_and_do_what(tools: KafkaTools, tmp_path: Path) -> None:
     acls, configs = tools.release.main_of("acls"), tools.release.main_of("configs")
-    async with stage(tools, tmp_path) as there:
+    async with stage(tools, tmp_path, super_users=["User:ANONYMOUS"]) as there:
         sasl = free_port()
         settings = {
             key: text.format(port=there.broker.port, sasl=sasl, module=MODULE) for key, text in SECURITY.items()
@@ -94,6 +104,17 @@ async def test_who_may_log_in_and_do_what(tools: KafkaTools, tmp_path: Path) -> 
             assert UNSEEN in str(await shown(secure, alice, "b-1"))
             assert len(await secure.produce("a-1", 10, "--producer.config", str(alice))) == 10
             assert await secure.produce("b-1", 1, "--producer.config", str(alice)) == []
+
+            # So it does for what the broker leaves to the controller; and alice is kept beside what she wrote.
+            assert DENIED in str(await made(secure, alice, "a-2"))
+            await there.client.ask_line("ACL ADD topic/a- principal=User:alice operation=CREATE pattern=PREFIXED")
+            assert await made(secure, alice, "a-2") is None
+            assert DENIED in str(await made(secure, alice, "b-2"))
+            log = await there.client.ask_line("LOG from=0 limit=10000")
+            by = {
+                row.pairs["fields"]["name"]: row.pairs["by"] for row in log.rows if row.pairs["kind"] == "TopicRecord"
+            }  # type: ignore[index,call-overload]
+            assert by == {"a-1": "User:ANONYMOUS", "b-1": "User:ANONYMOUS", "a-2": "User:alice"}
 
             # Kafka's own tools do the same for bob, and lines show it.
             await plain.tool(

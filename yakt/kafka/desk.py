@@ -9,8 +9,9 @@ import trio
 from yakt.errors import RefusedError
 from yakt.ids import NodeId
 from yakt.kafka import apis, envelopes, observers, versions
+from yakt.kafka.authorization import Authorizer
 from yakt.kafka.codec import Header, encode_response
-from yakt.kafka.codes import Code
+from yakt.kafka.codes import Code, code_of
 from yakt.kafka.handlings import HANDLINGS
 from yakt.kafka.messages import connections as wire
 from yakt.kafka.plan import Caller, FindAddress, Handling, View, error_of
@@ -23,11 +24,15 @@ LEADERLESS_S = 0.3
 
 @attrs.frozen(kw_only=True)
 class About:
-    """What this node says of itself and the other controllers. `find_address`: their Kafka listeners."""
+    """What this node says of itself and the other controllers. `find_address`: their Kafka listeners.
+
+    `authorizer` None: whatever brokers forward is done.
+    """
 
     node_id: NodeId
     cluster_id: str
     find_address: FindAddress
+    authorizer: Authorizer | None = None
 
 
 class Desk:
@@ -100,7 +105,14 @@ class Desk:
             inside = envelopes.open_envelope(envelope)
         except RefusedError as refused:
             return envelopes.refuse(refused)
-        handling = HANDLINGS[inside.header.api.key]
+        handling, authorizer = HANDLINGS[inside.header.api.key], self._about.authorizer
+        if authorizer is not None:
+            if not self._service.is_controller:
+                return envelopes.NOT_CONTROLLER  # it may become one while the request waits, with other ACLs than these
+            denied = authorizer.refusal_of(inside.header.api, inside.body, inside.caller, self._service.image)
+            if denied is not None:
+                response = handling.refuse(inside.body, code_of(denied), denied.message)
+                return wire.EnvelopeResponse(encode_response(inside.header, response), Code.NONE)
         response = await self._handle(handling, inside.header, inside.body, inside.caller)
         if response is None:
             return envelopes.NOT_CONTROLLER

@@ -1,6 +1,6 @@
 """ACLs as values: Kafka's words and numbers for their parts, and which of them a filter means (KIP-11, KIP-290)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -41,6 +41,7 @@ CLUSTER_TYPE, CLUSTER_NAME = RESOURCE_TYPES["cluster"], "kafka-cluster"
 """The one resource of that type."""
 WILDCARD = "*"
 LITERAL, PREFIXED = PATTERNS["LITERAL"], PATTERNS["PREFIXED"]
+ALL = OPERATIONS["ALL"]
 DENY, ALLOW = PERMISSIONS["DENY"], PERMISSIONS["ALLOW"]
 
 RESOURCE_TYPE_NAMES = {number: word for word, number in RESOURCE_TYPES.items()}
@@ -99,6 +100,45 @@ class AclFilter(msgspec.Struct, frozen=True, gc=False):
         if record.pattern_type == PREFIXED:
             return name.startswith(record.resource_name)
         return record.resource_name == WILDCARD
+
+
+IMPLYING = {
+    OPERATIONS["DESCRIBE"]: frozenset(OPERATIONS[word] for word in ("DESCRIBE", "READ", "WRITE", "DELETE", "ALTER")),
+    OPERATIONS["DESCRIBE_CONFIGS"]: frozenset(OPERATIONS[word] for word in ("DESCRIBE_CONFIGS", "ALTER_CONFIGS")),
+}
+"""Operations that who may do one of these may do too."""
+
+
+def is_allowed(
+    records: Iterable[AccessControlEntryRecord],
+    principal: str,
+    host: str,
+    operation: int,
+    resource_type: int,
+    resource_name: str,
+) -> bool:
+    """Whether these ACLs let a principal do that: one allows it and none denies it (Kafka's StandardAuthorizer)."""
+    allowed = False
+    for record in records:
+        if (
+            record.resource_type != resource_type
+            or record.principal not in (principal, "User:*")
+            or record.host not in (WILDCARD, host)
+            or not _is_about(record, resource_name)
+        ):
+            continue
+        if record.permission_type == ALLOW:
+            known = IMPLYING.get(operation, (operation,))
+            allowed = allowed or record.operation == ALL or record.operation in known
+        elif record.operation in (ALL, operation):
+            return False
+    return allowed
+
+
+def _is_about(record: AccessControlEntryRecord, name: str) -> bool:
+    if record.pattern_type == PREFIXED:
+        return name.startswith(record.resource_name)
+    return record.resource_name in (name, WILDCARD)
 
 
 def acl_of(record: AccessControlEntryRecord) -> Acl:
