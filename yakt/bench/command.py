@@ -1,4 +1,4 @@
-"""`yakt bench`: committed writes, reads and failover, measured from outside; `yakt bench loop`: from inside."""
+"""`yakt bench`: committed writes, reads and failover, measured from outside; `loop`, `image`: from inside."""
 
 import argparse
 import itertools
@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from yakt.address import Address
-from yakt.bench import loop
+from yakt.bench import image, loop
 from yakt.bench.cluster import POLL_S, BenchError, Nodes, ask, find_leader, own_cluster, sync_ms
 from yakt.bench.load import Load, MakeRequests, Measured, Shape
 from yakt.errors import ConfigError
@@ -29,7 +29,9 @@ WHOLE_S = 60.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what may follow `yakt bench`."""
-    parser.add_argument("what", nargs="?", choices=("cluster", "loop"), default="cluster", help="default: cluster")
+    parser.add_argument("what", nargs="?", choices=("cluster", "loop", "image"), default="cluster",
+        help="a cluster of processes; the Python of a commit; or the controller at scale (default: cluster)",
+    )  # fmt: skip
     parser.add_argument(
         "--server", help="lines of a running cluster, HOST:PORT[,…]; default: $YAKT_SERVER, or three nodes of its own"
     )
@@ -51,7 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="leader",
         help="where clients go; any: spread over all nodes (default: leader)",
     )
-    parser.add_argument("--check", action="store_true", help="loop: exit 5 when over the budget")
+    parser.add_argument("--check", action="store_true", help="loop, image: exit 5 when over the budget")
+    parser.add_argument("--topics", type=int, default=2000, help="image: how many (default: 2000)")
+    parser.add_argument("--partitions", type=int, default=50, help="image: of each topic (default: 50)")
+    parser.add_argument("--brokers", type=int, default=200, help="image: how many (default: 200)")
+    parser.add_argument(
+        "--led", type=int, default=10_000, help="image: partitions that the broker to be fenced leads (default: 10000)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
 
@@ -59,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure. Raises ConfigError and BenchError."""
     if arguments.what == "loop":
         return loop.run(check=arguments.check, as_json=arguments.json)
+    if arguments.what == "image":
+        return image.run(arguments)
     only = [word.strip() for word in arguments.only.split(",") if word.strip()]
     unknown = [word for word in only if word not in (*KINDS, "failover")]
     if unknown:
