@@ -20,6 +20,17 @@ def test_the_files_of_conf_are_one_cluster(capsys: pytest.CaptureFixture[str]) -
     )
 
 
+def test_nodes_that_want_other_levels_of_kraft_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [tmp_path / f"node{number}.toml" for number in (1, 2)]
+    for number, file in enumerate(files, 1):
+        text = (CONF / f"node{number}.toml").read_text()
+        file.write_text(text.replace("kraft_version = 0", "kraft_version = 1") if number == 2 else text)
+    assert main(["check-config", *map(str, files)]) == 5
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1].endswith("data data/node2, kraft.version 1")
+    assert captured.err == f"{files[1]}: 1, where {files[0]} has another @ $.quorum.kraft_version\n"
+
+
 def test_faults_of_one_and_contradictions_of_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (CONF / "node1.toml").read_text()
     files = [tmp_path / name for name in ("a.toml", "b.toml", "c.toml")]

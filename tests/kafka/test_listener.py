@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 
+import attrs
 import pytest
 import structlog.testing
 import trio
 import trio.testing
 
 from tests.kafka.controller import CLUSTER_ID, Client, Controller, controller, find_address
+from tests.node.cluster import parse
 from yakt.ids import ZERO_UUID, NodeId
 from yakt.kafka import apis, codec
 from yakt.kafka.apis import APIS
@@ -15,6 +17,7 @@ from yakt.kafka.desk import About
 from yakt.kafka.listener import Limits, serve
 from yakt.kafka.messages import cluster, connections, fetch, topics
 from yakt.kafka.observers import METADATA_TOPIC_ID
+from yakt.metadata.answers import Answer
 from yakt.metadata.records import ControllerEndpoint, RegisterControllerRecord
 from yakt.node.visits import VISITS_MAX
 
@@ -232,6 +235,20 @@ async def test_describe_cluster_tells_the_registered_controllers(one: Controller
         (me, "127.0.0.1", 7401),
         (other, "127.0.0.1", 7402),
     ]
+
+
+async def test_quorum_show_tells_the_level_and_for_whom_it_waits() -> None:
+    async with controller(kraft_version=1) as there:
+        result = await there.service.submit(parse("QUORUM SHOW"))
+        assert isinstance(result, Answer)
+        assert (result.pairs["kraft_version"], "kraft_version_waits_for" in result.pairs) == (1, False)
+    async with controller() as there:
+        quorum = there.node.driver.core.quorum
+        quorum.config = attrs.evolve(quorum.config, kraft_version=1)
+        quorum.facts.clear()
+        result = await there.service.submit(parse("QUORUM SHOW"))
+        assert isinstance(result, Answer)
+        assert (result.pairs["kraft_version"], result.pairs["kraft_version_waits_for"]) == (0, [1])
 
 
 async def test_kraft_version_goes_up_by_update_features(one: Controller) -> None:

@@ -181,7 +181,7 @@ async def show_quorum(here: Here, asked: Asked) -> Result:
 def show_figures(here: Here) -> Answer:
     """QUORUM FIGURES, at the leader."""
     driver = here.driver
-    seconds = driver.commit_seconds
+    seconds = driver.proposals.commit_seconds
     return Answer(
         pairs={
             "node": here.info.node_id,

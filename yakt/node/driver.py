@@ -13,14 +13,12 @@ from typing import assert_never
 import attrs
 from msgspec.structs import replace
 
-from yakt.batch import RecordBatch
 from yakt.errors import NotLeaderError, RefusedError
 from yakt.ids import Epoch, Instant, NodeId, Offset, OffsetAndEpoch
-from yakt.metadata.active import ActiveController, QuorumRecords
 from yakt.metadata.answers import Result
 from yakt.metadata.records import RegisterControllerRecord
-from yakt.node.histogram import Histogram
 from yakt.node.loader import Loader
+from yakt.node.proposals import Proposals
 from yakt.node.runs import Reads, Run, Writes, changed_before_confirmed, no_leader, not_leader_any_more, timed_out
 from yakt.node.surroundings import Disk, Flush, Surroundings
 from yakt.node.waiting import Waiting
@@ -28,7 +26,6 @@ from yakt.raft import effects as do
 from yakt.raft import events
 from yakt.raft.core import RaftCore
 from yakt.raft.messages import FetchResponse, FetchSnapshotResponse, LogRange, Message, SnapshotRange
-from yakt.wire.batch import seal
 
 QUEUE_MAX = 20_000
 """Commands waiting to be decided; more are refused as OVERLOADED."""
@@ -54,12 +51,9 @@ class Driver:
         """Told after every turn: `deadline` may have come nearer."""
         self.elections = 0
         """Times the leader changed, as seen here."""
-        self.commit_seconds = Histogram()
-        """From a proposal to its commit, of each that this node made as the leader."""
+        self.proposals = Proposals(core, disk, self.take, around.now)
         self._controllers: dict[int, RegisterControllerRecord] = {}
         """By node id, as each last said of itself."""
-        self._proposed: deque[tuple[int, Instant]] = deque()
-        """By end offset, when; what is not committed."""
         self._queue: deque[Writes] = deque()
         self._queued = 0
         self._fresh = False
@@ -219,7 +213,7 @@ class Driver:
                     self._dirty = True
                 case do.Commit(high_watermark=high_watermark):
                     self.high_watermark = high_watermark
-                    self._time_commits()
+                    self.proposals.committed(high_watermark)
                 case do.ConfirmReads(ticket=ticket, high_watermark=high_watermark):
                     self._waiting.confirm(ticket, high_watermark)
                 case do.SaveElection(epoch=epoch, leader_id=leader_id, voted=voted):
@@ -242,13 +236,6 @@ class Driver:
         if installed is not None and (control := self.disk.snapshot_control(installed)):
             self.take(events.SnapshotLoaded(installed, control))
 
-    def _time_commits(self) -> None:
-        proposed = self._proposed
-        if proposed and proposed[0][0] <= self.high_watermark:
-            now = self.around.now()
-            while proposed and proposed[0][0] <= self.high_watermark:
-                self.commit_seconds.observe(now - proposed.popleft()[1])
-
     def _fill(self, message: Message) -> Message:
         """The core names ranges; the bytes go in as the message leaves."""
         if type(message) is FetchResponse and isinstance(message.records, LogRange):
@@ -270,7 +257,7 @@ class Driver:
         self._fresh = bool(self._queue)
         if self.loader.active is not None:
             self.loader.deactivate()
-            self._proposed.clear()
+            self.proposals.forget()
             self._forget_unsure()
         if leader_id is not None:
             # A leader that hangs keeps its links open; what it was asked it can only answer as a deposed one.
@@ -332,35 +319,9 @@ class Driver:
                 writes.wait_end = max(writes.wait_end, unsure)
                 writes.ticket = self._waiting.next_ticket()
             decided.append(writes)
-        self._append_turn(now_ms)
+        self.proposals.append_turn(active, now_ms)
         for writes in decided:
             self._await_commit(writes)
-
-    def _append_turn(self, now_ms: int) -> None:
-        """Seal what the controller decided in this turn and give it to the core."""
-        active = self.loader.active
-        assert active is not None
-        for values in active.take_batches():
-            if isinstance(values, QuorumRecords):
-                end_offset = self.core.log_end_offset + values.count
-                self.take(events.QuorumRecordsAsked(values.kraft_version))
-                assert self.core.log_end_offset == end_offset, "the core wrote other records than were decided"
-                continue
-            crc, body = seal(values, now_ms)
-            base_offset = self.core.log_end_offset
-            self.disk.offer(RecordBatch(base_offset, self.core.epoch, len(values), crc, body))
-            self._proposed.append((base_offset + len(values), self.around.now()))
-            self.take(events.Proposed(base_offset, len(values), crc, body))
-        if self.core.owes_records:
-            self._append_quorum_records(active)
-
-    def _append_quorum_records(self, active: ActiveController) -> None:
-        """What the leader writes of the quorum itself stands between two batches of data, and takes offsets too."""
-        base_offset = self.core.log_end_offset
-        self.take(events.QuorumRecordsAsked())
-        count = self.core.log_end_offset - base_offset
-        if count:
-            active.skip(count, self.core.voters.kraft_version)
 
     def _await_commit(self, writes: Writes) -> None:
         if writes.on_decided is not None and not writes.ticket:
@@ -403,7 +364,7 @@ class Driver:
             now_ms = self.around.wall_ms()
             active = loader.activate(self.core.epoch, self.core.log_end_offset, self.around.now(), now_ms)
             active.register_controllers(self._controllers.values(), self.around.now(), now_ms)
-            self._append_turn(now_ms)
+            self.proposals.append_turn(active, now_ms)
         if loader.epoch != self._epoch_swept:
             self._epoch_swept = loader.epoch
             self._sweep_lost()

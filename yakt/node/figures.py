@@ -22,7 +22,7 @@ class NodeFigures:
     @property
     def commit_seconds(self) -> Histogram:
         """From a proposal to its commit, of those that this node made as the leader."""
-        return self._driver.commit_seconds
+        return self._driver.proposals.commit_seconds
 
     @property
     def fsync_seconds(self) -> Histogram:
