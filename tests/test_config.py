@@ -142,6 +142,7 @@ VOTER_1 = '    { id = 1, address = "10.0.0.1:7101" },\n'
         ("[node]", "[quorum]\nkraft_version = 1\n[node]", "no table [kafka]: add it @ $.quorum.kraft_version"),
         ("[node]", "[quorum]\nelection = 1\n[node]", 'did you mean "election_timeout_ms"? @ $.quorum.election'),
         ("[node]", "[controller]\ndefault_replication = 0\n[node]", "at least 1 @ $.controller.default_replication"),
+        ("[node]", "[controller]\nunclean_leader_election = 1\n[node]", "true or false is needed, found 1"),
         ("[node]", '[controller]\nsuper_users = ["admin"]\n[node]', "TYPE:NAME, such as User:admin"),
         ("[node]", '[controller]\nsuper_users = "User:a"\n[node]', "@ $.controller.super_users"),
         ("[node]", "[controller]\ndefault_replication = 32768\n[node]", "at most 32767"),

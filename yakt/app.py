@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import math
 import random
 import secrets
 import signal
@@ -319,6 +320,8 @@ async def _run_with(config: Config, store: Store, stop: trio.Event) -> None:
         default_partitions=config.controller.default_partitions,
         default_replication=config.controller.default_replication,
         broker_session_timeout_ms=config.controller.broker_session_timeout_ms,
+        unclean_leader_election=config.controller.unclean_leader_election,
+        preferred_election_interval_s=300.0 if config.controller.auto_leader_rebalance else math.inf,
     )
 
     def make_active(

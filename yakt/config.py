@@ -117,6 +117,10 @@ class ControllerConfig:
     broker_session_timeout_ms: _Milliseconds = 9000
     default_partitions: _Partitions = 1
     default_replication: _Replication = 1
+    unclean_leader_election: bool = False
+    """Where neither a topic's config nor a dynamic one says (Kafka's unclean.leader.election.enable)."""
+    auto_leader_rebalance: bool = True
+    """Whether preferred leaders lead again by themselves (Kafka's auto.leader.rebalance.enable)."""
     super_users: tuple[_Principal, ...] = ()
     """Principals of Kafka's clients. Where there are any, ACLs decide what else brokers may forward."""
 
@@ -314,6 +318,12 @@ def _to_int(value: object, _: object = None) -> int:
     return value
 
 
+def _to_bool(value: object, _: object = None) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"true or false is needed, found {_is_a(value)}")
+    return value
+
+
 def _to_text(value: object, _: object = None) -> str:
     if not isinstance(value, str):
         raise ValueError(f"text in quotes is needed, found {_is_a(value)}")
@@ -383,6 +393,7 @@ def _is_annotated_with(mark: type) -> Callable[[Any], bool]:
 
 _CONVERTER = cattrs.Converter(detailed_validation=True)
 _CONVERTER.register_structure_hook(str, _to_text)
+_CONVERTER.register_structure_hook(bool, _to_bool)
 _CONVERTER.register_structure_hook(Address, _to_address)
 _CONVERTER.register_structure_hook(Path, _to_path)
 _CONVERTER.register_structure_hook_func(lambda kind: kind == tuple[VoterAddress, ...], _to_voters)

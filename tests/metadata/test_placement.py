@@ -38,6 +38,38 @@ def test_as_many_racks_as_replicas_hold_one_each(seed: int, replication: int) ->
         assert len({"abc"[broker_id % 3] for broker_id in replicas}) == replication
 
 
+@given(BROKERS, st.integers(1, 40), st.integers(0, 2**32), st.data())
+def test_as_many_racks_as_there_can_be_hold_a_replica(
+    brokers: list[UsableBroker], partitions: int, seed: int, data: st.DataObject
+) -> None:
+    replication = data.draw(st.integers(1, len(brokers)))
+    racks = {broker.id: broker.rack for broker in brokers}
+    for replicas in place(brokers, partitions, replication, random.Random(seed).random):
+        assert len({racks[broker_id] for broker_id in replicas}) == min(replication, len(set(racks.values())))
+
+
+@given(BROKERS, st.integers(1, 40), st.integers(0, 2**32), st.data())
+def test_within_a_rack_the_unfenced_come_first(
+    brokers: list[UsableBroker], partitions: int, seed: int, data: st.DataObject
+) -> None:
+    replication = data.draw(st.integers(1, len(brokers)))
+    by_id = {broker.id: broker for broker in brokers}
+    for replicas in place(brokers, partitions, replication, random.Random(seed).random):
+        for broker in (by_id[broker_id] for broker_id in replicas):
+            if broker.fenced:
+                same = {one.id for one in brokers if one.rack == broker.rack and not one.fenced}
+                assert same <= set(replicas[: replicas.index(broker.id)])
+
+
+@given(st.integers(2, 12), st.integers(1, 5), st.integers(0, 2**32))
+def test_everybody_leads_once_before_anybody_leads_again(brokers: int, rounds: int, seed: int) -> None:
+    placed = place(
+        [UsableBroker(n, None, False) for n in range(brokers)], brokers * rounds, 1, random.Random(seed).random
+    )
+    for start in range(0, brokers * rounds, brokers):
+        assert sorted(replicas[0] for replicas in placed[start : start + brokers]) == list(range(brokers))
+
+
 def test_leaders_and_replicas_are_spread_evenly() -> None:
     brokers = [UsableBroker(number, None, False) for number in range(4)]
     placed = place(brokers, 40, 2, random.Random(5).random)

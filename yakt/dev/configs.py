@@ -89,6 +89,8 @@ def _format_table(name: str, table: Mapping[str, object]) -> str:
 
 def _format_value(value: object) -> str:
     match value:
+        case bool():
+            return "true" if value else "false"
         case int():
             return str(value)
         case str() | Address() | Path():
