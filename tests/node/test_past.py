@@ -446,3 +446,38 @@ async def test_the_scratch_image_is_let_go_when_nobody_asks(client: Living, nurs
     assert past._kept is not None
     await trio.sleep(history.IDLE_S + 1)
     assert past._kept is None
+
+
+async def test_the_history_of_a_user(client: Client) -> None:
+    for line in (
+        "SCRAM SET alice password=p by=ann",
+        "SCRAM SET bob password=p",
+        "QUOTA SET user=alice client-id= producer_byte_rate=7",
+        "QUOTA SET user= producer_byte_rate=8",
+        "ACL ADD topic/t principal=User:alice operation=READ",
+        "ACL ADD topic/t principal=User:bob operation=READ",
+        "ACL DELETE topic/t by=eve",
+        "QUOTA DELETE user=alice client-id=",
+        "SCRAM DELETE alice",
+    ):
+        await client.ask(line)
+    assert await say(client, "HISTORY user/alice") == [
+        "user alice may log in by SCRAM-SHA-256",
+        "producer_byte_rate of user alice and any client-id is now 7",
+        "User:alice may READ topic/t from any host",
+        "User:alice may READ topic/t from any host, no longer",
+        "producer_byte_rate of user alice and any client-id has no limit",
+        "user alice may no longer log in by SCRAM-SHA-256",
+    ]
+    rows = (await answer(client, "HISTORY user/alice")).rows
+    assert (rows[0].pairs["by"], rows[3].pairs["by"]) == ("ann", "eve")
+    assert await say(client, "HISTORY user/") == ["producer_byte_rate of any user is now 8"]
+    assert await say(client, "BLAME user/bob") == ["User:bob may READ topic/t from any host, no longer"]
+    [row] = (await answer(client, "HISTORY client-id/ limit=1")).rows
+    assert row.pairs["user"] == "alice"
+    end = (await answer(client, "SCRAM LIST")).pairs["offset"]
+    differing = (await answer(client, f"DIFF 6 {end}")).rows
+    assert [(row.kind, row.pairs["user"]) for row in differing if row.kind in ("quota", "scram", "acl")] == [
+        ("scram", "bob"),
+        ("quota", ""),
+    ]

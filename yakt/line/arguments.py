@@ -7,6 +7,7 @@ import attrs
 
 from yakt.ids import parse_uuid
 from yakt.metadata import acls
+from yakt.metadata.about import CLIENT_KINDS
 from yakt.metadata.answers import Value
 from yakt.metadata.entities import Entity, TopicPartition
 
@@ -235,17 +236,20 @@ class Thing:
     """What has a history: an entity as configs name it, or a partition."""
 
     form: str = "kind/name|topic:partition"
-    choices: tuple[str, ...] = tuple(f"{kind}/" for kind in ENTITY_KINDS)
+    choices: tuple[str, ...] = tuple(f"{kind}/" for kind in (*ENTITY_KINDS, *CLIENT_KINDS))
 
     def read(self, value: Value) -> Entity | TopicPartition:
         """Raises ValueError."""
+        if isinstance(value, str) and value.startswith(tuple(f"{kind}/" for kind in CLIENT_KINDS)):
+            kind, _, name = value.partition("/")
+            return Entity(kind, name)
         if isinstance(value, str) and "/" in value:
             return EntityName().read(value)
         if isinstance(value, str) and ":" in value:
             return PartitionName().read(value)
         raise ValueError(
-            "is topic/NAME, broker/ID, a partition (orders:0), broker/ (the cluster's default), group/NAME or "
-            "client-metrics/NAME"
+            "is topic/NAME, broker/ID, a partition (orders:0), broker/ (the cluster's default), group/NAME, "
+            "client-metrics/NAME, user/NAME, client-id/NAME or ip/ADDRESS"
         )
 
 

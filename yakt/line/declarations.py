@@ -270,15 +270,17 @@ _CHANGES = (
         arguments=(_THING,),
         options=(_SAY,),
         paged=True,
-        rows=("broker", "topic", "partition", "config"),
+        rows=("broker", "topic", "partition", "config", "quota", "scram", "acl", "token"),
         reply=("count", "offset", "since"),
         notes=(
             "A topic comes with its partitions and configs, a broker with its configs; what was deleted has one too.",
+            "A user comes with quotas, credentials, ACLs, tokens; a client-id or an ip with quotas.",
             "since= in its OK: how far back the log is kept.",
         ),
         examples=(
             Example(line="HISTORY topic/orders say=true", text="in plain words too"),
             Example(line="HISTORY orders:0", text="one partition: who led it when"),
+            Example(line="HISTORY user/alice", text="who let her do what, and when"),
         ),
     ),
     CommandSpec(
@@ -288,7 +290,7 @@ _CHANGES = (
         make=Blame,
         arguments=(_THING,),
         options=(_SAY,),
-        rows=("broker", "topic", "partition", "config"),
+        rows=("broker", "topic", "partition", "config", "quota", "scram", "acl", "token"),
         reply=("count", "offset"),
         examples=(Example(line="BLAME topic/orders", text="the last line of its history"),),
     ),
