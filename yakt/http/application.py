@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from yakt.address import Address
 from yakt.errors import RefusedError
-from yakt.http import events, lines, openapi
+from yakt.http import events, lines, openapi, page_files
 from yakt.http.asking import Asking, with_client
 from yakt.http.fields import Fields, parse_body
 from yakt.http.metrics import Figures, Metrics
@@ -68,6 +68,7 @@ class Application:
         self._under_way = 0
         self._watchers = 0
         self._document: bytes | None = None
+        self._page = page_files.load()
         routes = [
             Route(spec.path, self._bounded(spec.path, self._crd(spec)), methods=[spec.method])
             for spec in (*ROUTES, *ALIASES)
@@ -79,6 +80,8 @@ class Application:
             ("/metrics", self._show_metrics),
             ("/openapi.json", self._openapi),
             ("/docs", self._docs),
+            ("/", self._page_file),
+            ("/page/{path:path}", self._page_file),
         ):
             routes.append(Route(path, self._bounded(path, handler), methods=["GET"]))
         routes.append(Route("/v1/lines", self._bounded("/v1/lines", self._lines), methods=["POST"]))
@@ -220,6 +223,17 @@ class Application:
 
     async def _docs(self, request: Request) -> Response:
         return Response(DOCS.read_bytes(), media_type="text/html")
+
+
+    async def _page_file(self, request: Request) -> Response:
+        """The live page: it asks by `/v1/lines` and `/v1/watch` as any client does."""
+        found = self._page.get(request.path_params.get("path", "index.html"))
+        if found is None:
+            raise RefusedError("NOT_FOUND", "the page has no such file", hint="GET /")
+        headers = {**page_files.HEADERS, "etag": found.etag}
+        if found.is_known(request.headers.get("if-none-match")):
+            return Response(status_code=304, headers=headers)
+        return Response(found.content, headers={**headers, "content-type": found.type})
 
 
 class _Events(Response):
