@@ -224,7 +224,6 @@ class Application:
     async def _docs(self, request: Request) -> Response:
         return Response(DOCS.read_bytes(), media_type="text/html")
 
-
     async def _page_file(self, request: Request) -> Response:
         """The live page: it asks by `/v1/lines` and `/v1/watch` as any client does."""
         found = self._page.get(request.path_params.get("path", "index.html"))
