@@ -10,6 +10,7 @@ from yakt.metadata.answers import Answer
 from yakt.metadata.commands import Command
 from yakt.metadata.entities import Entity
 from yakt.metadata.partition_counts import PartitionCounts
+from yakt.metadata.partition_table import MARKS, marks_of
 from yakt.metadata.tables import HASH_MASK
 
 BROKERS = st.integers(0, 3)
@@ -124,6 +125,10 @@ class Machine(RuleBasedStateMachine):
             for broker_id in range(4):
                 found = {row.key for row in state.partitions.of_broker(broker_id)}
                 assert found == {row.key for row in every if row is not None and broker_id in row.replicas}
+            for mark in MARKS:
+                marked = [row.key for row in state.partitions.marked(mark)]
+                assert len(marked) == len(set(marked))
+                assert set(marked) == {row.key for row in every if row is not None and marks_of(row) & mark}
 
     @invariant()
     def partitions_are_counted(self) -> None:

@@ -8,6 +8,7 @@ from yakt.kafka.messages import topics as wire
 from yakt.kafka.plan import Caller, Plan, Slots, View, error_of, message_of, refusal
 from yakt.metadata import commands
 from yakt.metadata.answers import Result
+from yakt.metadata.partition_table import LEADERLESS, MOVING, NOT_PREFERRED
 
 PREFERRED, UNCLEAN = 0, 1
 """Election types."""
@@ -119,10 +120,9 @@ def _wanted(request: wire.ElectLeadersRequest, view: View) -> Iterator[tuple[str
                 yield named.topic, number
         return
     # Of all: only where there is something to do, so that a large cluster is not thousands of commands.
-    for topic in view.image.topics.rows():
-        for row in view.image.partitions_of(topic):
-            if row.replicas and (row.leader < 0 if request.election_type == UNCLEAN else row.leader != row.replicas[0]):
-                yield topic.name, row.partition
+    marks = (LEADERLESS,) if request.election_type == UNCLEAN else (LEADERLESS, NOT_PREFERRED)
+    rows = [row for mark in marks for row in view.image.partitions.marked(mark)]
+    yield from sorted((row.topic, row.partition) for row in rows)
 
 
 def refuse_elect(request: wire.ElectLeadersRequest, code: int, message: str | None) -> wire.ElectLeadersResponse:
@@ -135,18 +135,14 @@ def list_reassignments(
     """Partitions that are being moved; None asks for all."""
     image = view.image
     wanted = None if request.topics is None else {one.name: set(one.partition_indexes) for one in request.topics}
-    found = []
-    for topic in image.topics.rows():
-        if wanted is not None and topic.name not in wanted:
-            continue
-        moving = tuple(
-            wire.OngoingPartitionReassignment(row.partition, row.replicas, row.adding, row.removing)
-            for row in image.partitions_of(topic)
-            if (row.adding or row.removing) and (wanted is None or row.partition in wanted[topic.name])
-        )
-        if moving:
-            found.append(wire.OngoingTopicReassignment(topic.name, moving))
-    return wire.ListPartitionReassignmentsResponse(topics=tuple(found))
+    moving: dict[str, list[wire.OngoingPartitionReassignment]] = {}
+    for row in sorted(image.partitions.marked(MOVING), key=lambda row: (row.topic, row.partition)):
+        if wanted is None or row.partition in wanted.get(row.topic, ()):
+            one = wire.OngoingPartitionReassignment(row.partition, row.replicas, row.adding, row.removing)
+            moving.setdefault(row.topic, []).append(one)
+    return wire.ListPartitionReassignmentsResponse(
+        topics=tuple(wire.OngoingTopicReassignment(topic, tuple(ones)) for topic, ones in moving.items())
+    )
 
 
 def refuse_list_reassignments(

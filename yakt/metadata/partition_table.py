@@ -15,18 +15,21 @@ from yakt.metadata.tables import Change, Overlay, PinnedRows, RowHash, Rows, Tab
 LEADERLESS = 1
 NOT_PREFERRED = 2
 """Led, but not by its first replica."""
-MARKS = (LEADERLESS, NOT_PREFERRED)
+MOVING = 4
+"""Being reassigned."""
+MARKS = (LEADERLESS, NOT_PREFERRED, MOVING)
 """What partitions are looked for by when something is decided; what is only shown is in PartitionCounts."""
 STALE_MIN = 64
 """Keys that are worth clearing away."""
 
 
-def mark_of(row: PartitionRow) -> int:
-    """Its mark, or 0."""
+def marks_of(row: PartitionRow) -> int:
+    """The sum of its marks."""
     replicas, leader = row.replicas, row.leader
-    if not replicas or leader == replicas[0]:
+    if not replicas:
         return 0
-    return LEADERLESS if leader == NO_LEADER else NOT_PREFERRED
+    marks = 0 if leader == replicas[0] else LEADERLESS if leader == NO_LEADER else NOT_PREFERRED
+    return marks + MOVING if row.adding or row.removing else marks
 
 
 class Partitions(Rows[PartitionKey, PartitionRow]):
@@ -64,15 +67,16 @@ class PartitionTable(Table[PartitionKey, PartitionRow], Partitions):
         before = after = 0
         if old is not None:
             self.counts.take_away(old)
-            before = mark_of(old)
+            before = marks_of(old)
         if row is not None:
             self.counts.add(row)
-            after = mark_of(row)
+            after = marks_of(row)
         if before != after:
-            if before:
-                del self._marked[before][key]
-            if after:
-                self._marked[after][key] = None
+            for mark, keys in self._marked.items():
+                if after & mark:
+                    keys[key] = None
+                elif before & mark:
+                    del keys[key]
         had: tuple[int, ...] = old.replicas if old is not None else ()
         has: tuple[int, ...] = row.replicas if row is not None else ()
         if had == has:
@@ -132,7 +136,7 @@ def _marked(
 ) -> list[PartitionRow]:  # fmt: skip
     keys = dict(base.keys_marked(mark))
     keys.update(dict.fromkeys(differing))
-    return [row for key in keys if (row := get(key)) is not None and mark_of(row) == mark]
+    return [row for key in keys if (row := get(key)) is not None and marks_of(row) & mark]
 
 
 class PartitionOverlay(Overlay[PartitionKey, PartitionRow], Partitions):
