@@ -15,7 +15,7 @@ from yakt.kafka import apis, codec
 from yakt.kafka.apis import APIS
 from yakt.kafka.desk import About
 from yakt.kafka.listener import Limits, serve
-from yakt.kafka.messages import cluster, connections, fetch, topics
+from yakt.kafka.messages import cluster, connections, fetch, tokens, topics
 from yakt.kafka.observers import METADATA_TOPIC_ID
 from yakt.metadata.answers import Answer
 from yakt.metadata.records import ControllerEndpoint, RegisterControllerRecord
@@ -267,3 +267,15 @@ async def test_kraft_version_goes_up_by_update_features(one: Controller) -> None
     ]
     down = cluster.UpdateFeaturesRequest(60000, (cluster.FeatureUpdate("kraft.version", 0, False, 3),))
     assert (await client.ask(apis.UPDATE_FEATURES, 2, down)).error_code == 95
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_delegation_tokens_are_not_to_be_had_without_authentication(one: Controller, version: int) -> None:
+    client = await one.connect()
+    everyone = await client.ask(apis.DESCRIBE_DELEGATION_TOKEN, version, tokens.DescribeDelegationTokenRequest())
+    mine = (tokens.DescribeDelegationTokenOwner("User", "ann"),)
+    hers = await client.ask(apis.DESCRIBE_DELEGATION_TOKEN, version, tokens.DescribeDelegationTokenRequest(mine))
+    created = await client.ask(
+        apis.CREATE_DELEGATION_TOKEN, version, tokens.CreateDelegationTokenRequest(max_lifetime_ms=-1)
+    )
+    assert [answer.error_code for answer in (everyone, hers, created)] == [64, 64, 64]

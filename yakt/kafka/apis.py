@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from yakt.kafka.messages import brokers, cluster, configs, connections, fetch, security, topics
+from yakt.kafka.messages import brokers, cluster, configs, connections, fetch, security, tokens, topics
 from yakt.wire.schema import Codec, Struct
 
 
@@ -59,9 +59,10 @@ DELETE_ACLS = _api(31, "DeleteAcls", 1, 3, 2, security, is_forwardable=True)
 DESCRIBE_CONFIGS = _api(32, "DescribeConfigs", 1, 4, 4, configs)
 ALTER_CONFIGS = _api(33, "AlterConfigs", 0, 2, 2, configs, is_forwardable=True)
 CREATE_PARTITIONS = _api(37, "CreatePartitions", 0, 3, 2, topics, is_forwardable=True)
-CREATE_DELEGATION_TOKEN = _api(38, "CreateDelegationToken", 1, 3, 2, security, is_forwardable=True)
-RENEW_DELEGATION_TOKEN = _api(39, "RenewDelegationToken", 1, 2, 2, security, is_forwardable=True)
-EXPIRE_DELEGATION_TOKEN = _api(40, "ExpireDelegationToken", 1, 2, 2, security, is_forwardable=True)
+CREATE_DELEGATION_TOKEN = _api(38, "CreateDelegationToken", 1, 3, 2, tokens, is_forwardable=True)
+RENEW_DELEGATION_TOKEN = _api(39, "RenewDelegationToken", 1, 2, 2, tokens, is_forwardable=True)
+EXPIRE_DELEGATION_TOKEN = _api(40, "ExpireDelegationToken", 1, 2, 2, tokens, is_forwardable=True)
+DESCRIBE_DELEGATION_TOKEN = _api(41, "DescribeDelegationToken", 1, 3, 2, tokens)
 ELECT_LEADERS = _api(43, "ElectLeaders", 0, 2, 2, topics, is_forwardable=True)
 INCREMENTAL_ALTER_CONFIGS = _api(44, "IncrementalAlterConfigs", 0, 1, 1, configs, is_forwardable=True)
 ALTER_PARTITION_REASSIGNMENTS = _api(45, "AlterPartitionReassignments", 0, 1, 0, topics, is_forwardable=True)
@@ -96,6 +97,7 @@ APIS = {
         CREATE_DELEGATION_TOKEN,
         RENEW_DELEGATION_TOKEN,
         EXPIRE_DELEGATION_TOKEN,
+        DESCRIBE_DELEGATION_TOKEN,
         ELECT_LEADERS,
         INCREMENTAL_ALTER_CONFIGS,
         ALTER_PARTITION_REASSIGNMENTS,

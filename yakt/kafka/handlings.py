@@ -31,6 +31,9 @@ HANDLINGS = {
     apis.CREATE_DELEGATION_TOKEN.key: Handling(tokens.refuse_create_token, read=tokens.create_token),
     apis.RENEW_DELEGATION_TOKEN.key: Handling(tokens.refuse_renew_token, read=tokens.renew_token),
     apis.EXPIRE_DELEGATION_TOKEN.key: Handling(tokens.refuse_expire_token, read=tokens.expire_token),
+    apis.DESCRIBE_DELEGATION_TOKEN.key: Handling(
+        tokens.refuse_describe_tokens, read=tokens.describe_tokens, anywhere=True
+    ),
     apis.ALTER_USER_SCRAM_CREDENTIALS.key: Handling(scram.refuse_alter, plan=scram.alter),
 }
 """By key; Fetch, FetchSnapshot, ApiVersions and Envelope are the desk's own."""

@@ -4,7 +4,7 @@ That is what Kafka's controllers answer on a listener without authentication: a 
 """
 
 from yakt.kafka.codes import Code
-from yakt.kafka.messages import security as wire
+from yakt.kafka.messages import tokens as wire
 from yakt.kafka.plan import View
 
 NO_TOKENS = "Delegation tokens cannot be had over a connection that is not authenticated."
@@ -38,3 +38,13 @@ def refuse_expire_token(
     request: wire.ExpireDelegationTokenRequest, code: int, message: str | None
 ) -> wire.ExpireDelegationTokenResponse:
     return wire.ExpireDelegationTokenResponse(code, expiry_timestamp_ms=-1)
+
+
+def describe_tokens(request: wire.DescribeDelegationTokenRequest, view: View) -> wire.DescribeDelegationTokenResponse:
+    return refuse_describe_tokens(request, Code.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, NO_TOKENS)
+
+
+def refuse_describe_tokens(
+    request: wire.DescribeDelegationTokenRequest, code: int, message: str | None
+) -> wire.DescribeDelegationTokenResponse:
+    return wire.DescribeDelegationTokenResponse(error_code=code)
