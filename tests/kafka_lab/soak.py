@@ -10,6 +10,7 @@ One node, by the seed, is only ever frozen: its memory is that of a long life.
 """
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -118,6 +119,7 @@ class Soak:
     stop: threading.Event = attrs.Factory(threading.Event)
     stop_copying: threading.Event = attrs.Factory(threading.Event)
     incarnations: Counter[int] = attrs.Factory(Counter)
+    log_end: int = 0
     is_one_stopping: bool = False
     """A broker that has asked to shut down gets no replicas, so three cannot be placed."""
 
@@ -392,6 +394,8 @@ class Soak:
         """The resident memory of every process, now and then; and that none has ended unasked."""
         reported: set[tuple[str, int]] = set()
         while True:
+            with contextlib.suppress(RefusedError, NotReachedError):
+                self.log_end = int(str((await self.client.ask("STATUS", timeout=SAMPLE_S)).pairs["log_end"]))
             for node in self.cluster.nodes.values():
                 if node.process is not None and node.process.poll() is None:
                     self.sample(f"node {node.id}", self.incarnations[node.id] + 1, node.process.pid)
@@ -410,7 +414,7 @@ class Soak:
             return
         sizes = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")]
         if sizes:
-            self.samples.append(Sample(round(self.age(), 1), process, incarnation, sizes[0]))
+            self.samples.append(Sample(round(self.age(), 1), process, incarnation, sizes[0], self.log_end))
 
     async def tell_progress(self) -> None:
         while True:
