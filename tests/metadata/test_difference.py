@@ -1,13 +1,15 @@
 """DIFF and FETCH from the changes alone: the same as from two whole states, whatever happened in between."""
 
+from collections.abc import Iterable
+
 import hypothesis.strategies as st
 from hypothesis import given
 
 from tests.metadata.cluster import Cluster
 from tests.metadata.test_feed import key_of, lines
 from yakt.metadata import commands as c
-from yakt.metadata.answers import Answer, Pairs
-from yakt.metadata.difference import Net
+from yakt.metadata.answers import Answer, Pairs, Row
+from yakt.metadata.difference import Net, Placed, row_of
 from yakt.metadata.entities import Entity
 from yakt.metadata.feed import fetch
 from yakt.metadata.questions import FetchChanges
@@ -23,6 +25,10 @@ def net(cluster: Cluster, since: int, end: int | None = None) -> Net:
     return made
 
 
+def rows_of(placed: Iterable[Placed], since: int = 0) -> list[Row]:
+    return [row_of(one) for one in sorted(placed, key=lambda one: one[:2]) if one[0] >= since]
+
+
 def whole(cluster: Cluster) -> State:
     rows = fetch(cluster.image, FetchChanges(None)).rows
     return {(row.kind, key_of(row.kind, row.pairs)): bare(row.pairs) for row in rows}
@@ -33,7 +39,7 @@ def bare(pairs: Pairs) -> Pairs:
 
 
 def told(cluster: Cluster, since: int, end: int | None = None) -> list[tuple[str, str]]:
-    return lines(Answer({}, net(cluster, since, end).differing()))
+    return lines(Answer({}, rows_of(net(cluster, since, end).differing())))
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 6), st.integers(0, 1)), min_size=1, max_size=25)
@@ -62,7 +68,7 @@ def test_a_difference_leads_from_one_state_to_the_other(steps: list[tuple[str, i
     start = data.draw(st.sampled_from(offsets))
     end = data.draw(st.sampled_from([offset for offset in offsets if offset >= start]))
 
-    rows = net(cluster, start, end).differing()
+    rows = rows_of(net(cluster, start, end).differing())
     before, after = states[start], states[end]
     assert [row.pairs["offset"] for row in rows] == sorted(int(str(row.pairs["offset"])) for row in rows)
     keys = [(row.kind, key_of(row.kind, row.pairs)) for row in rows]
@@ -83,8 +89,10 @@ def test_a_difference_leads_from_one_state_to_the_other(steps: list[tuple[str, i
 
     # FETCH of the same range says what the image's own journal says.
     if end == offsets[-1]:
-        assert net(cluster, start).fetched(view=False) == list(fetch(cluster.image, FetchChanges(start, 10_000)).rows)
-        assert net(cluster, start).fetched(view=True) == list(
+        assert rows_of(net(cluster, start).fetched(view=False), start) == list(
+            fetch(cluster.image, FetchChanges(start, 10_000)).rows
+        )
+        assert rows_of(net(cluster, start).fetched(view=True), start) == list(
             fetch(cluster.image, FetchChanges(start, 10_000, view=True)).rows
         )
 

@@ -13,7 +13,7 @@ from tests.node.cluster import Cluster
 from tests.node.test_node_service import Client, make_client
 from yakt.errors import RefusedError
 from yakt.metadata.answers import Answer, Row
-from yakt.node import history
+from yakt.node import asks, history, watch
 from yakt.storage.store import LogLimits
 
 SMALL = LogLimits(segment_bytes=4096, retention_bytes=4096)
@@ -291,8 +291,8 @@ async def test_a_watch_from_long_ago_hears_the_log_in_chunks(
         await answer(client, f"CONFIG SET client-metrics/a metrics={number}")
     await answer(client, "SNAPSHOT CREATE wait=true")
     client = await restarted(client, nursery)
-    watch = client.service.watch
-    async with aclosing(watch(2, "config", None)) as one, aclosing(watch(9, "config", None)) as other:
+    listen = client.service.watch
+    async with aclosing(listen(2, "config", None)) as one, aclosing(listen(9, "config", None)) as other:
         values = [(await anext(one)).pairs["value"]]
         others = [(await anext(other)).offset]
         for _ in range(19):
@@ -438,13 +438,16 @@ async def test_readers_of_the_past_take_turns(client: Client, monkeypatch: pytes
     assert most == 1
 
 
-async def test_the_scratch_image_is_let_go_when_nobody_asks(client: Living, nursery: trio.Nursery) -> None:
+async def test_the_scratch_image_is_let_go_when_nobody_asks(
+    client: Living, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "IDLE_S", 0.1)
     past = client.service.here.history
     nursery.start_soon(past.run)
     await answer(client, "CONFIG SET client-metrics/m metrics=1")
     await answer(client, f"CONFIG GET client-metrics/m at={client.service.applied_end_offset - 1}")
     assert past._kept is not None
-    await trio.sleep(history.IDLE_S + 1)
+    await trio.sleep(0.2)
     assert past._kept is None
 
 
@@ -481,3 +484,88 @@ async def test_the_history_of_a_user(client: Client) -> None:
         ("scram", "bob"),
         ("quota", ""),
     ]
+
+
+# --- watchers that are slow -------------------------------------------------------------------------------------------
+
+
+async def test_a_watcher_behind_the_journal_goes_on_through_the_log(client: Living) -> None:
+    async with aclosing(client.service.watch(None, "config", None)) as events:
+        heard: list[object] = []
+
+        async def listen(count: int) -> None:
+            for _ in range(count):
+                heard.append((await anext(events)).pairs["value"])
+
+        async with trio.open_nursery() as listening:
+            listening.start_soon(listen, 1)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(10):
+                await answer(client, f"CONFIG SET client-metrics/a metrics={number}")
+        client.node.driver.loader.image.journal.begin_at(client.service.applied_end_offset - 2)
+        await answer(client, "CONFIG SET client-metrics/a metrics=10")
+        await listen(10)
+    assert heard == [str(number) for number in range(11)]
+
+
+async def test_a_watcher_behind_the_kept_log_is_told_where_it_was_lost(
+    nursery: trio.Nursery, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SLICE_CHANGES", 5)
+    client = await live(Cluster(size=1, trio_clock=True, limits=SMALL), nursery)
+    async with aclosing(client.service.watch(2, "config", None)) as events:
+        for _ in range(2):
+            for number in range(40):
+                await answer(client, f"CONFIG SET client-metrics/a metrics={number}")
+            await answer(client, "SNAPSHOT CREATE wait=true")
+        first = await anext(events)
+        end = client.service.applied_end_offset
+        client.node.driver.loader.image.journal.begin_at(end)
+        client.node.store.clean(client.node.wall_ms())
+        last, lost = first.offset, None
+        try:
+            async for event in events:
+                last = event.offset
+        except RefusedError as refusal:
+            lost = refusal
+    assert lost is not None
+    assert (lost.code, lost.details) == ("LOST", {"since": last + 1})
+
+
+async def test_a_log_trimmed_under_log_is_compacted_and_no_fault(
+    nursery: trio.Nursery, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asks, "LOG_READ_BYTES", 1)
+    client = await live(Cluster(size=1, trio_clock=True, limits=SMALL), nursery)
+    for _ in range(2):
+        for number in range(200):
+            await answer(client, f"CONFIG SET client-metrics/a metrics={number}")
+        await answer(client, "SNAPSHOT CREATE wait=true")
+    results: list[object] = []
+
+    async def read() -> None:
+        results.append(await client.ask("LOG from=0 limit=10000"))
+
+    nursery.start_soon(read)
+    for _ in range(20):
+        await trio.lowlevel.checkpoint()
+    assert not results
+    client.node.store.clean(client.node.wall_ms())
+    await trio.testing.wait_all_tasks_blocked()
+    [result] = results
+    assert isinstance(result, RefusedError)
+    assert result.code == "OFFSET_COMPACTED"
+
+
+@pytest.mark.parametrize("start", [0, 1, 7, 60, 149])
+async def test_log_pages_begin_and_end_within_batches(client: Client, start: int) -> None:
+    client.node.write(*(f"CONFIG SET client-metrics/m metrics={number}" for number in range(150)))
+    end = client.service.applied_end_offset
+    rows: list[Row] = []
+    at: object = start
+    while at is not None:
+        page = await answer(client, f"LOG from={at} limit=40")
+        assert len(page.rows) <= 40
+        rows += page.rows
+        at = page.pairs.get("next")
+    assert [row.pairs["offset"] for row in rows] == list(range(start, end))

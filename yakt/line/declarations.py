@@ -198,7 +198,6 @@ _CHANGE_ROWS = (
     "config",
     "feature",
     "producer",
-    "pid",
     "quota",
     "scram",
     "acl",
@@ -320,9 +319,7 @@ _CHANGES = (
             Option(key="say", type=Boolean(), text="true: each event in plain words too"),
         ),
         reply=("watching", "since"),
-        notes=(
-            "8 at most a connection. A watcher that falls too far behind gets `* lost since=`, and its watch ends.",
-        ),
+        notes=("8 at most a connection. A watcher behind the kept log gets `* lost since=`, and its watch ends.",),
         examples=(Example(line="@w WATCH say=true", text="events come as: @w * partition offset=8 … say=…"),),
     ),
     CommandSpec(

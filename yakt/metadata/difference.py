@@ -14,6 +14,9 @@ from yakt.metadata.tables import Change
 Name: TypeAlias = tuple[str, Any, str]
 """Kind, key, and the part of a config; a partition by its topic's name, which another topic may have had before."""
 
+Placed: TypeAlias = tuple[int, int, Change]
+"""The offset of a thing's last change that is told, its place among those of that offset, and the change itself."""
+
 _OFFSETS = ("offset", "registered_offset", "created_offset")
 
 
@@ -47,22 +50,25 @@ class Net:
                 if change.kind == "topic" and change.row is None and change.old.created_offset < self._since:
                     self._ended[change.key] = change
 
-    def fetched(self, *, view: bool) -> list[Row]:
-        """What FETCH or VIEW tells whoever knows the state before: all that changed, by the offsets of the changes."""
-        found = [
-            one
-            for one in map(self._placed, self._last)
-            if not (one[2].gone and (one[2].quiet or self._is_implied(one[2])))
-        ]
+    def fetched(self, *, view: bool) -> Iterator[Placed]:
+        """What FETCH or VIEW tells whoever knows the state before: all that changed, in no order."""
+        for name, change in self._last.items():
+            if change.gone and (change.quiet or self._is_implied(change)):
+                continue
+            if not view or change.kind in VIEW_KINDS:
+                yield self._placed(name)
         # A topic that was deleted and made again is another one: who knew the old must hear of its end, in its place.
-        found += [(end.offset, 0, end) for name, end in self._ended.items() if not self._last["topic", name, ""].gone]
-        return _rows(one for one in found if one[0] >= self._since and (not view or one[2].kind in VIEW_KINDS))
+        for topic, end in self._ended.items():
+            if not self._last["topic", topic, ""].gone:
+                yield end.offset, 0, end
 
-    def differing(self) -> list[Row]:
-        """What DIFF tells: only what differs, as it is in the later state, by the offsets of the changes."""
-        return _rows(self._placed(name) for name, change in self._last.items() if self._differs(name, change))
+    def differing(self) -> Iterator[Placed]:
+        """What DIFF tells: only what differs, as it is in the later state; in no order."""
+        for name, change in self._last.items():
+            if self._differs(name, change):
+                yield self._placed(name)
 
-    def _placed(self, name: Name) -> tuple[int, int, Change]:
+    def _placed(self, name: Name) -> Placed:
         change = self._last[name]
         return _offset_of(change), self._place.get(name, 0), change
 
@@ -124,6 +130,7 @@ def _bare(row: Any) -> Any:
     return msgspec.structs.replace(row, **{name: 0 for name in _OFFSETS if hasattr(row, name)})
 
 
-def _rows(found: Iterable[tuple[int, int, Change]]) -> list[Row]:
-    ordered = sorted(found, key=lambda one: one[:2])
-    return [Row(change.kind, {"offset": offset, **describe(change)}) for offset, _, change in ordered]
+def row_of(placed: Placed) -> Row:
+    """The thing as FETCH gives it, or its key with `deleted=true`."""
+    offset, _, change = placed
+    return Row(change.kind, {"offset": offset, **describe(change)})

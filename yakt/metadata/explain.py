@@ -269,7 +269,7 @@ def _broker(state: State, known: Known, row: BrokerRow) -> Iterator[str]:
         if row.offset == row.registered_offset:
             yield f"It registered {known.told(row.registered_offset)}, and no heartbeat has unfenced it since."
         else:
-            yield f"It has been fenced since {known.told(row.offset)}."
+            yield f"It was fenced {known.told(row.offset)}."
         yield from _unfencing(known, row, "")
     elif row.shutting_down:
         yield f"Broker {row.id} ({where}{rack}) is shutting down: its leaderships move, and then it may stop."

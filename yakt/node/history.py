@@ -122,6 +122,7 @@ class History:
             yield self.present
             return
         async with self._turn:
+            self.check(end_offset, "at")  # the log may have been trimmed while others had their turn
             image = await self._scratch(end_offset, None)
             is_whole = image.end_offset == end_offset
             async for _ in self._replay(image, end_offset, None):
@@ -136,6 +137,8 @@ class History:
         Others wait meanwhile, so whoever iterates waits for nothing else. Raises RefusedError (OFFSET_COMPACTED).
         """
         async with self._turn:
+            if since < self.start_offset:  # trimmed while others had their turn
+                raise self.compacted("since")
             image = await self._scratch(since, about)
             is_whole = True
             async with aclosing(self._replay(image, end_offset, about)) as replayed:
@@ -145,12 +148,17 @@ class History:
             if about is None and is_whole:
                 self._keep(image)
 
-    async def chunks(self, since: int, end_offset: int) -> AsyncGenerator[Sequence[Change], None]:
-        """What the records in `[since, end_offset)` changed, for one who takes them slowly: nobody waits for that."""
+    async def chunks(self, since: int, end_offset: int) -> AsyncGenerator[tuple[Sequence[Change], int], None]:
+        """What the records in `[since, end_offset)` changed, for one who takes them slowly: nobody waits for that.
+
+        With each part where the next begins. Raises RefusedError (OFFSET_COMPACTED), also when it is trimmed meanwhile.
+        """
         at = since
         while at < end_offset:
             found: list[Change] = []
             async with self._turn:
+                if at < self.start_offset:
+                    raise self.compacted("since")
                 image = await self._scratch(at, None)
                 async with aclosing(self._replay(image, end_offset, None)) as replayed:
                     async for step in replayed:
@@ -159,7 +167,7 @@ class History:
                             break
                 at = image.end_offset
                 self._keep(image)
-            yield found
+            yield found, at
 
     # --- the scratch image --------------------------------------------------------------------------------------------
 
@@ -199,7 +207,7 @@ class History:
                     continue
                 for records, _ in decode_pieces(batch.body, PIECE_RECORDS):
                     loader.add(records if about is None else [one for one in records if about.wants(one)])
-                    await self._pause()
+                    await self.pause()
             assert loader is not None  # a snapshot without batches is none
             return loader.finish()
         except (CodecError, ReplayError) as exc:
@@ -232,9 +240,9 @@ class History:
                     )
                     yield Step(at, time_ms, changes, whose, image.end_offset == batch.end_offset)
                     at += len(records)
-                    await self._pause()
+                    await self.pause()
 
-    async def _pause(self) -> None:
+    async def pause(self) -> None:
         """Let others work if it is their turn."""
         if time.perf_counter() - self._slice_began >= SLICE_S:
             await trio.lowlevel.checkpoint()

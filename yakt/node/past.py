@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from contextlib import aclosing
 
 from yakt.metadata import feed, refusals
@@ -11,7 +12,7 @@ from yakt.metadata.asked import Options
 from yakt.metadata.assignment_control import find as find_partition
 from yakt.metadata.broker_control import find as find_broker
 from yakt.metadata.describe import describe
-from yakt.metadata.difference import Net
+from yakt.metadata.difference import Net, Placed, row_of
 from yakt.metadata.entities import Entity, TopicPartition
 from yakt.metadata.image import MetadataImage
 from yakt.metadata.questions import Blame, Compare, FetchChanges, ReadHistory
@@ -21,6 +22,8 @@ from yakt.metadata.topic_control import find as find_topic
 from yakt.node.history import History, Step
 from yakt.node.log_rows import who
 
+PIECE = 250
+"""Things dealt with before a look at the clock."""
 NET_MAX = 500_000
 """Things that may have changed between two states that are compared: some hundred megabytes."""
 
@@ -121,8 +124,7 @@ async def compare(history: History, command: Compare) -> Answer:
     net = await _net(history, command.start, command.end)
     if net is None:
         raise refusals.bad_argument("from", f"more than {NET_MAX} things changed in between: ask for a part")
-    rows = [row for row in net.differing() if after is None or _offset_of(row) > after]
-    shown, following = _cut(rows, command.limit)
+    shown, following = await _page(history, net.differing(), -1 if after is None else after, command.limit)
     pairs: Pairs = {"count": len(shown), "offset": command.end}
     if following is not None:
         pairs["next"] = str(following - 1)
@@ -135,11 +137,11 @@ async def fetch(history: History, query: FetchChanges, end_offset: int) -> Answe
     since, net = query.since, None
     if since is not None and history.start_offset <= since <= end_offset:
         net = await _net(history, since, end_offset)
-    if net is None:
+    if since is None or net is None:
         reason = None if since is None else "ahead" if since > end_offset else "compacted"
         async with history.state_at(end_offset) as image:
             return feed.whole(image, query, reason)
-    shown, following = _cut(net.fetched(view=query.view), query.limit)
+    shown, following = await _page(history, net.fetched(view=query.view), since - 1, query.limit)
     return Answer({"next": end_offset if following is None else following, "high_watermark": end_offset}, shown)
 
 
@@ -147,7 +149,10 @@ async def _net(history: History, since: int, end_offset: int) -> Net | None:
     """What `[since, end_offset)` comes to; None for more than can be kept. The newest part of the log is in memory."""
     net, journal = Net(since), history.present.journal
     if since >= journal.start_offset:
-        net.add(change for change in journal.since(since) if change.offset < end_offset)
+        changes = journal.since(since)
+        for start in range(0, len(changes), PIECE):
+            net.add(change for change in changes[start : start + PIECE] if change.offset < end_offset)
+            await history.pause()
         return net if len(net) <= NET_MAX else None
     async with aclosing(history.steps(since, end_offset)) as steps:
         async for step in steps:
@@ -157,17 +162,37 @@ async def _net(history: History, since: int, end_offset: int) -> Net | None:
     return net
 
 
-def _cut(rows: list[Row], limit: int) -> tuple[list[Row], int | None]:
-    """At most about `limit` rows, cut between offsets, and the offset to go on from if there are more."""
-    if len(rows) <= limit:
-        return rows, None
+async def _page(history: History, found: Iterable[Placed], after: int, limit: int) -> tuple[list[Row], int | None]:
+    """The first of these past offset `after`, about `limit` of them, cut between offsets; and where to go on, if there
+    are more. Sorted a part at a time: there may be very many."""
+    first: list[Placed] = []
+    for count, placed in enumerate(found, 1):
+        if placed[0] > after:
+            first.append(placed)
+        if len(first) > 2 * limit + PIECE:
+            first = _cut(first, limit)
+        if count % PIECE == 0:
+            await history.pause()
+    first = _cut(first, limit)
+    following = None
+    if len(first) > limit and first[-1][0] != first[limit - 1][0]:
+        following = first.pop()[0]
+    rows: list[Row] = []
+    for placed in first:
+        rows.append(row_of(placed))
+        if len(rows) % PIECE == 0:
+            await history.pause()
+    return rows, None if following is None else int(str(rows[-1].pairs["offset"])) + 1
+
+
+def _cut(placed: list[Placed], limit: int) -> list[Placed]:
+    """The first `limit`, all else of the last one's offset, and one more, if there is one."""
+    placed.sort(key=_order)
     end = limit
-    while end < len(rows) and _offset_of(rows[end]) == _offset_of(rows[end - 1]):
+    while 0 < end < len(placed) and placed[end][0] == placed[end - 1][0]:
         end += 1
-    return rows[:end], _offset_of(rows[end - 1]) + 1 if end < len(rows) else None
+    return placed[: end + 1]
 
 
-def _offset_of(row: Row) -> int:
-    offset = row.pairs["offset"]
-    assert isinstance(offset, int)
-    return offset
+def _order(placed: Placed) -> tuple[int, int]:
+    return placed[:2]

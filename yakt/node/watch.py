@@ -1,12 +1,12 @@
 """Watches: what each record changed, in commit order, none missed and none doubled, to whoever listens.
 
 A watcher is an offset. It reads on from there in the image's journal whenever replay has moved; where the journal does
-not reach back far enough, it first hears the kept log, replayed in slices on a scratch image. Nothing is queued for it:
-one that lags behind the journal is told so, and let go.
+not reach back far enough, it hears the kept log, replayed in slices on a scratch image. Nothing is queued for it: one
+that lags behind the kept log is told so, and let go.
 """
 
 import fnmatch
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 import trio
@@ -40,32 +40,35 @@ class WatchHub:
 
     async def watch(self, since: int | None, kind: str | None, match: str | None) -> AsyncIterator[WatchEvent]:
         """See `MetadataService.watch`."""
-        history = self._history
-        at: int = history.end_offset
         if since is not None:
-            history.check(since, "since")
-            if since < history.present.journal.start_offset:
-                async with aclosing(history.chunks(since, at)) as chunks:
-                    async for changes in chunks:
-                        for change in changes:
-                            event = _event(change, kind, match)
-                            if event is not None:
-                                yield event
-            else:
-                at = since
+            self._history.check(since, "since")
+        async with aclosing(self._changes(self._history.end_offset if since is None else since)) as changes:
+            async for some in changes:
+                for change in some:
+                    event = _event(change, kind, match)
+                    if event is not None:
+                        yield event
+
+    async def _changes(self, at: int) -> AsyncGenerator[Sequence[Change], None]:
+        """Everything from offset `at` on, for ever: from memory, or for one who is further behind from the log."""
+        history = self._history
         while True:
             moved, journal = self._moved, history.present.journal
             if at < journal.start_offset:
-                raise RefusedError("LOST", "this watch fell too far behind", details={"since": at})
-            changes = journal.since(at, SLICE_CHANGES)
-            if not changes:
+                try:
+                    async with aclosing(history.chunks(at, history.end_offset)) as chunks:
+                        async for some, end_offset in chunks:
+                            at = end_offset
+                            yield some
+                except RefusedError as refusal:
+                    raise RefusedError("LOST", "this watch fell too far behind", details={"since": at}) from refusal
+                continue
+            some = journal.since(at, SLICE_CHANGES)
+            if not some:
                 await moved.wait()
                 continue
-            at = changes[-1].offset + 1
-            for change in changes:
-                event = _event(change, kind, match)
-                if event is not None:
-                    yield event
+            at = some[-1].offset + 1
+            yield some
 
 
 def _name(row: Row) -> str:

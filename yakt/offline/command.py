@@ -101,7 +101,7 @@ def _rows(batches: Iterable[tuple[str, RecordBatch]], start: int, end: int) -> I
         if batch.base_offset >= end:
             return
         try:
-            rows = rows_of(batch)
+            rows = list(rows_of(batch))
         except CodecError as exc:
             raise TroubleError(f"{path}: the batch at offset {batch.base_offset}: {exc}") from None
         for offset, row in enumerate(rows, batch.base_offset):
