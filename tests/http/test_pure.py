@@ -9,7 +9,7 @@ import pytest
 
 from yakt.errors import NotLeaderError, RefusedError
 from yakt.http import lines, openapi
-from yakt.http.fields import parse_body
+from yakt.http.fields import Fields, parse_body
 from yakt.http.metadata_fetch import AGE_MAX_MS, is_old
 from yakt.http.moments import format_moment, parse_moment
 from yakt.http.problems import problem_of, status_of
@@ -160,3 +160,16 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     assert asked
     for name in asked:
         assert f'"{re.sub(r"_(total|bucket)$", "", name)}"' in source, name
+
+
+def test_a_slip_of_the_pen_is_told_and_what_a_record_may_hold_is_let_be() -> None:
+    known = openapi.names_of("TopicRecord")
+    Fields({"name": "x", "topicUUID": "", "partitions": 3, "colour": "red"}).check_names(known)
+    with pytest.raises(RefusedError, match="partitons is no field here; did you mean partitions"):
+        Fields({"name": "x", "partitons": 3}).check_names(known)
+
+
+@pytest.mark.parametrize("value", [7, 1.5, True, ["x"], {"x": 1}])
+def test_what_is_no_text_is_not_made_one(value: object) -> None:
+    with pytest.raises(RefusedError, match="name is a text"):
+        Fields({"name": value}).text("name")

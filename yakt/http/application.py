@@ -87,6 +87,7 @@ class Application:
         routes.append(Route("/v1/lines", self._bounded("/v1/lines", self._lines), methods=["POST"]))
         routes.append(Route("/v1/watch", self._safely("/v1/watch", self._watch), methods=["GET"]))
         self._starlette = Starlette(routes=routes, exception_handlers={HTTPException: _not_routed})
+        self._starlette.router.redirect_slashes = False  # an empty 307 tells nobody what to do
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Speak ASGI."""
@@ -151,6 +152,8 @@ class Application:
             if spec.has_body or request.method == "GET":
                 record = spec.record if spec.record in _ENVELOPED else None
                 fields = parse_body(await _body(request), record)
+                if spec.record is not None:
+                    fields.check_names(openapi.names_of(spec.record))
             reply = await spec.handle(ask, Call(request.path_params, fields))
             return _json(reply)
 
@@ -318,9 +321,9 @@ async def _not_routed(request: Request, error: Exception) -> Response:
         if error.status_code == 404
         else "BAD_ARGUMENT"
     )
-    response = _refused(
-        RefusedError(code, f"{request.method} {request.url.path[:256]}: {error.detail}", hint="GET /docs")
-    )
+    path = request.url.path[:256]
+    hint = f"{request.method} {path.rstrip('/')}" if path.endswith("/") and path.strip("/") else "GET /docs"
+    response = _refused(RefusedError(code, f"{request.method} {path}: {error.detail}", hint=hint))
     if error.headers:
         response.headers.update(error.headers)
     return response

@@ -1,7 +1,8 @@
 """The fields of a body as clients of this API send them: in an envelope or not, numbers as text, "" for nothing."""
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -41,12 +42,10 @@ class Fields:
         return key in self._values and self._values[key] is None
 
     def text(self, *keys: str) -> str | None:
-        """A text; a number is taken as one. Raises RefusedError (BAD_ARGUMENT)."""
+        """A text, and nothing that would have to be made one. Raises RefusedError (BAD_ARGUMENT)."""
         value = self.get(*keys)
         if value is None or isinstance(value, str):
             return value
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
         raise bad_field(keys[0], "is a text")
 
     def needed_text(self, *keys: str) -> str:
@@ -66,6 +65,17 @@ class Fields:
         if value is None:
             raise bad_field(keys[0], "is needed")
         return value
+
+    def check_names(self, known: Iterable[str]) -> None:
+        """Refuse a field that looks like a slip of the pen; other strange ones are let be, for a record may hold more.
+
+        Raises RefusedError (BAD_ARGUMENT).
+        """
+        names = {name.lower(): name for name in known}
+        for key in self._values:
+            near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.8)
+            if near and key not in names.values():
+                raise bad_field(key[:64], f"is no field here; did you mean {names[near[0]]}?")
 
     def items(self, key: str) -> Sequence[object] | None:
         """A list; an empty one is left out too. Raises RefusedError (BAD_ARGUMENT)."""

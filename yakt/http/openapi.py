@@ -66,6 +66,11 @@ _IN: dict[str, tuple[Json, tuple[str, ...]]] = {
 }
 """What bodies hold, by record: properties, and those that are needed."""
 
+_ALWAYS = (
+    "internalUUID", "brokerId", "topic", "topicUUID", "topicName", "topic_name", "fields", "name", "type", "timestamp"
+)  # fmt: skip
+"""What any body may have: keys under the names that collections use, and an envelope's own."""
+
 _OUT: dict[str, Json] = {
     "RegisterBrokerRecord": {
         "internalUUID": _TEXT,
@@ -101,6 +106,11 @@ _OUT: dict[str, Json] = {
         "epoch": _COUNT,
     },
 }
+
+
+def names_of(record: str) -> frozenset[str]:
+    """All fields that a body with this record may have: those that are taken, and those that answers show."""
+    return frozenset((*_IN[record][0], *_OUT.get(record, ()), *_ALWAYS))
 
 
 def document(routes: Sequence[RouteSpec], version: str) -> Json:
