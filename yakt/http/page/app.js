@@ -138,7 +138,9 @@ function openHash() {
   state.open = { kind, name: name === undefined ? undefined : decode(name), after: [] };
   state.opened = {};
   changed();
+  draw();
   if (!dialog.open) dialog.showModal();
+  dialog.querySelector("button")?.focus();
   dialog.scrollTop = 0;
   if (kind === "write") void tell("Explain", "EXPLAIN write");
   else if (kind !== "topic") void tell("Explain", `EXPLAIN ${JSON.stringify(kind === "broker" ? `broker/${state.open.name}` : state.open.name)}`);
@@ -179,7 +181,7 @@ addEventListener("hashchange", openHash);
 // --- theme
 
 const THEMES = ["system", "light", "dark"];
-const WORDS = { system: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
+const WORDS = { system: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 let theme = document.documentElement.dataset.theme ?? "system";
 const showTheme = () => {
   byId("theme").textContent = WORDS[theme];

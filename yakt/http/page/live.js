@@ -11,6 +11,7 @@ const RETRY_MS = [500, 1000, 2000, 4000];
 const FEED_MAX = 150;
 const POINTS_MAX = 300;
 export const PAGE = 25;
+export const PROBLEMS = 8;
 
 export const state = {
   status: null, // of this node
@@ -68,7 +69,6 @@ export function start() {
   loop(STATUS_MS, status);
   loop(QUORUM_MS, quorum);
   loop(LISTS_MS, lists);
-  watch();
 }
 
 function loop(every, work) {
@@ -100,7 +100,7 @@ async function status() {
     noticeLeader(state.status, found.pairs);
     state.status = found.pairs;
     if (state.past === null && summary.ok) state.summary = summary.pairs;
-    if (state.lost) {
+    if (state.lost || !stream) {
       state.lost = false;
       failures = 0;
       refresh();
@@ -181,9 +181,9 @@ function quantile(q, counts, bounds) {
 function wanted(when) {
   const { brokers, topics, open } = state;
   const list = [
-    [`PARTITION LIST leaderless=true limit=${PAGE} ${when}`, (reply) => (state.problems.leaderless = reply)],
-    [`PARTITION LIST under-replicated=true limit=${PAGE} ${when}`, (reply) => (state.problems.under = reply)],
-    [`BROKER LIST fenced=true counts=true limit=${PAGE} ${when}`, (reply) => (state.problems.fenced = reply)],
+    [`PARTITION LIST leaderless=true limit=${PROBLEMS} ${when}`, (reply) => (state.problems.leaderless = reply)],
+    [`PARTITION LIST under-replicated=true limit=${PROBLEMS} ${when}`, (reply) => (state.problems.under = reply)],
+    [`BROKER LIST fenced=true counts=true limit=${PROBLEMS} ${when}`, (reply) => (state.problems.fenced = reply)],
     [
       `BROKER LIST counts=true limit=${PAGE} ${brokers.fenced ? "fenced=true " : ""}${paging(brokers)}${when}`,
       (reply) => fill(brokers, reply),

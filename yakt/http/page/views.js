@@ -1,7 +1,7 @@
 // What the page shows of a state: pure functions from the state to descriptions of elements.
 
 import { h, icon } from "./dom.js";
-import { PAGE } from "./live.js";
+import { PAGE, PROBLEMS } from "./live.js";
 import { brokerStatus, clock, condition, duration, isSilent, many, number, verdict } from "./words.js";
 
 /** A link that opens the dialog; the address of a thing is the page's own. */
@@ -18,7 +18,7 @@ export function verdictView(state) {
     ["Partitions", number(summary.partitions), summary.reassigning ? `${number(summary.reassigning)} moving` : ""],
     ["Without a leader", number(summary.leaderless), ""],
     ["Short of replicas", number(summary.under_replicated), ""],
-    ["Commits a second", state.past === null ? number(state.rate === undefined ? null : Math.round(state.rate)) : "–", ""],
+    ["Commits / s", state.past === null ? number(state.rate === undefined ? null : Math.round(state.rate)) : "–", ""],
     ["Offset", number(summary.offset), ""],
   ];
   return {
@@ -51,7 +51,7 @@ export function problemsView(state) {
   if (more > 0) say("more-brokers", "warn", `and ${many(more, "more fenced broker")}; see Brokers, fenced only`);
   const partitions = new Map();
   for (const reply of [problems.leaderless, problems.under]) for (const row of reply?.rows ?? []) partitions.set(`${row.topic}:${row.partition}`, row);
-  const rows = [...partitions.values()].slice(0, PAGE);
+  const rows = [...partitions.values()].slice(0, PROBLEMS);
   if (!list.length && !rows.length)
     return h("p", { class: "empty" }, sign("ok", state.past === null ? "Nothing is wrong that this node can see." : "Nothing was wrong with the metadata."));
   const total = summary.leaderless + summary.under_replicated;
