@@ -45,20 +45,26 @@ export function problemsView(state) {
     for (const row of quorum.rows)
       if (row._ === "voter" && isSilent(row) && state.status?.leader !== null)
         say(`voter-${row.id}`, "warn", `Node ${row.id} is silent`, row.last_fetch_ms === null ? "The leader has not heard of it since it leads." : `It last fetched ${duration(row.last_fetch_ms)} ago.`);
-  for (const row of problems.fenced?.rows ?? [])
+  const fenced = problems.fenced?.rows ?? [];
+  const more = Math.max(0, summary.fenced - fenced.length);
+  if (fenced.length > 3)
+    say("fenced", "warn", `${many(summary.fenced, "broker")} are fenced`, [
+      fenced.map((row, place) => [place ? ", " : "", link("broker", row.id)]),
+      more > 0 && ` and ${number(more)} more: Brokers, fenced only, lists them all`,
+    ]);
+  for (const row of fenced.length > 3 ? [] : fenced)
     say(`broker-${row.id}`, "warn", [link("broker", row.id, `Broker ${row.id}`), " is fenced"], row.replicas ? `It holds ${many(row.replicas, "replica")}, ${number(row.out_of_sync)} of them out of sync.` : "It holds no replicas.");
-  const more = Math.max(0, summary.fenced - (problems.fenced?.rows.length ?? 0));
-  if (more > 0) say("more-brokers", "warn", `and ${many(more, "more fenced broker")}; see Brokers, fenced only`);
   const partitions = new Map();
   for (const reply of [problems.leaderless, problems.under]) for (const row of reply?.rows ?? []) partitions.set(`${row.topic}:${row.partition}`, row);
   const rows = [...partitions.values()].slice(0, PROBLEMS);
   if (!list.length && !rows.length)
     return h("p", { class: "empty" }, sign("ok", state.past === null ? "Nothing is wrong that this node can see." : "Nothing was wrong with the metadata."));
   const total = summary.leaderless + summary.under_replicated;
-  return [
+  const found = [
     h("ul", { class: "problem-list", key: "list" }, list),
     rows.length > 0 && partitionTable(rows, "problems", total > rows.length ? `The first ${rows.length} of the partitions in trouble; Topics, with problems only, lists them all.` : "Partitions in trouble"),
   ];
+  return summary.leaderless ? found.reverse() : found; // the worst first
 }
 
 function partitionTable(rows, key, caption) {
@@ -182,7 +188,7 @@ export function detailView(state, { close, turn, tell }) {
   const entity = { topic: `topic/${open.name}`, broker: `broker/${open.name}`, partition: open.name }[open.kind];
   const asks = [];
   if (open.kind !== "topic") asks.push(["Explain", `EXPLAIN ${open.kind === "write" ? "write" : JSON.stringify(entity)}`]);
-  if (entity) asks.push(["History", `HISTORY ${JSON.stringify(entity)}`], ["Blame", `BLAME ${JSON.stringify(entity)}`]);
+  if (entity) asks.push(["History", `HISTORY ${JSON.stringify(entity)} say=true`], ["Blame", `BLAME ${JSON.stringify(entity)} say=true`]);
   parts.push(h("div", { class: "links", key: "asks" }, asks.map(([word, line]) => h("button", { type: "button", key: word, "aria-pressed": String(open.asked === word), onclick: () => tell(word, line) }, word))));
   parts.push(toldView(open));
   if (["topic", "broker"].includes(open.kind) && opened.partitions?.ok) {
@@ -235,5 +241,5 @@ function toldView(open) {
 function inWords(row) {
   const who = [row.by && `by ${row.by}`, row.client && `client ${row.client}`, row.address && `from ${row.address}`, row.reason && `“${row.reason}”`].filter(Boolean).join(", ");
   const what = row.say ?? Object.entries(row).filter(([key]) => !["_", "tag", "offset", "time", "by", "client", "address", "reason", "request"].includes(key)).map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(" ");
-  return `${number(row.offset)}  ${row.time ? clock(row.time) : ""}  ${row._} ${what}${who ? `  (${who})` : ""}`;
+  return `${number(row.offset)}  ${row.time ? clock(row.time) : ""}  ${row.say ? "" : `${row._} `}${what}${who ? `  (${who})` : ""}`;
 }
