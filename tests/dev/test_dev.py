@@ -41,7 +41,7 @@ def test_a_person_at_a_terminal(tmp_path: Path) -> None:
         dev.expect(rf"node {second} leads, epoch \d+")
         dev.sendline(f"kill {second}")
         dev.expect(rf"node {second} was killed \(SIGKILL\)")
-        dev.expect(rf"node [^{second}] leads, epoch \d+: elected after \d\.\d\d s without a leader")
+        dev.expect(rf"node [^{second}] leads, epoch \d+: elected after \d+\.\d\d s without a leader")
         dev.sendline(f"start {second}")
         dev.expect(rf"node {second} starts")
         dev.sendline("config set topic/orders retention.ms=1000")

@@ -62,6 +62,15 @@ def test_an_election_is_told_once_and_timed() -> None:
     assert observe(5, n1=("leader", 1, 1), n2=("leader", 2, 2)) == []
 
 
+def test_a_leader_that_was_slow_to_answer_was_not_elected_again() -> None:
+    elections = Elections(NodeId(1), Epoch(3))
+    elections.lost(NodeId(1), Instant(4))
+    assert list(elections.observe(standings(n1=("leader", 1, 3)), Instant(5.5))) == [
+        "node 1 leads, epoch 3: it answers again"
+    ]
+    assert list(elections.observe(standings(n1=("leader", 1, 3)), Instant(6))) == []
+
+
 def test_a_leader_that_stands_down_and_one_that_hands_over() -> None:
     elections = Elections(NodeId(1), Epoch(3))
     now = Instant(0)

@@ -46,6 +46,8 @@ class Elections:
     def _elected(self, leader: NodeId, epoch: Epoch, now: Instant) -> str:
         if leader == self.leader or self.epoch == 0:
             return f"node {leader} leads, epoch {epoch}"
+        if epoch == self.epoch:  # one leader an epoch: nobody was elected, it was slow to say so
+            return f"node {leader} leads, epoch {epoch}: it answers again"
         if self._lost_at is None:
             return f"node {leader} leads, epoch {epoch}: it has taken over"
         return f"node {leader} leads, epoch {epoch}: elected after {now - self._lost_at:.2f} s without a leader"
