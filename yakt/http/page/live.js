@@ -319,11 +319,12 @@ function watch() {
   stream?.close();
   const status = state.status;
   const since = status && !heard ? Math.max(status.log_start, status.applied - 40) : heard ? heard + 1 : null;
+  const present = status?.applied ?? 0; // what lies below was before: when, the stream does not tell
   stream = new EventSource(since === null ? "/v1/watch" : `/v1/watch?since=${since}`);
   const hear = (message) => {
     const event = JSON.parse(message.data);
     heard = Math.max(heard, event.offset);
-    tell({ kind: event._, offset: event.offset, say: event.say, of: thing(event) });
+    tell({ kind: event._, offset: event.offset, say: event.say, of: thing(event), time: event.offset < present ? null : Date.now() });
   };
   for (const kind of ["broker", "topic", "partition", "config", "feature", "producer", "pid", "quota", "scram", "acl", "token"])
     stream.addEventListener(kind, hear);
@@ -345,7 +346,7 @@ let waiting = [];
 
 function tell(event) {
   state.feedTold += 1;
-  waiting.push({ ...event, time: Date.now(), number: state.feedTold });
+  waiting.push({ time: Date.now(), ...event, number: state.feedTold });
   if (waiting.length > FEED_MAX) waiting.splice(0, waiting.length - FEED_MAX);
   if (!state.feedPaused) flushFeed();
 }

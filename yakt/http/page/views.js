@@ -171,7 +171,7 @@ export function brokersView(state, turn) {
 export function feedView(state) {
   if (!state.feed.length) return h("p", { class: "empty" }, "Nothing has happened since this page was opened. Each change of the metadata will be told here.");
   return h("ol", { class: "feed-list", reversed: true }, state.feed.map((event) => h("li", { key: event.number },
-    h("time", { title: `offset ${event.offset}` }, clock(event.time)),
+    h("span", { class: "when", title: `offset ${event.offset}` }, event.time ? clock(event.time) : `at ${event.offset}`),
     h("span", { class: event.kind }, event.of ? [h("a", { href: `#${event.of.kind}/${encodeURIComponent(event.of.name)}` }, event.say)] : event.say))));
 }
 
