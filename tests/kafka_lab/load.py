@@ -28,8 +28,8 @@ _QUIET.propagate = False
 class Ledger:
     """What producers were told, by value. Used by several threads: each writes values of its own."""
 
-    acknowledged: dict[str, tuple[int, int]] = attrs.Factory(dict)
-    """Partition and offset."""
+    acknowledged: dict[str, tuple[int, int | None]] = attrs.Factory(dict)
+    """Partition and offset; None where the broker only said that it had the record already (error 46)."""
     refused: dict[str, str] = attrs.Factory(dict)
     fatal: list[str] = attrs.Factory(list)
     """What ended a client for good, which nothing that happens to brokers may do."""
@@ -48,7 +48,7 @@ def write(servers: str, topic: str, name: str, rate: float, ledger: Ledger, stop
     def note(error: KafkaError | None, message: Message) -> None:
         value = (message.value() or b"").decode()
         if error is None:
-            ledger.acknowledged[value] = (message.partition() or 0, message.offset() or 0)
+            ledger.acknowledged[value] = (message.partition() or 0, message.offset())
         else:
             ledger.refused[value] = str(error)
 

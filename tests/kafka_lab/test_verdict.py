@@ -16,6 +16,13 @@ def test_a_clean_ledger() -> None:
     assert verdict.check_ledger(refused, READ) == []
 
 
+def test_a_record_acknowledged_as_a_duplicate_has_no_offset() -> None:
+    told = Ledger({**TOLD, "w0-1": (0, None)})
+    assert verdict.check_ledger(told, READ) == []
+    [found] = verdict.check_ledger(told, [READ[0], READ[2]])
+    assert found == "1 acknowledged records are not where they were acknowledged: w0-1"
+
+
 @pytest.mark.parametrize(
     ("ledger", "read", "trouble"),
     [

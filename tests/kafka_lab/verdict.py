@@ -35,7 +35,12 @@ def check_ledger(ledger: Ledger, read: Read) -> list[str]:
     """Every acknowledged record is where the producer was told, once; what was refused may be there, once."""
     troubles = list(ledger.fatal)
     there = {(partition, offset): value for partition, offset, value in read}
-    misplaced = [value for value, place in ledger.acknowledged.items() if there.get(place) != value]
+    anywhere = {(partition, value) for partition, _, value in read}
+    misplaced = [
+        value
+        for value, (partition, offset) in ledger.acknowledged.items()
+        if ((partition, value) not in anywhere if offset is None else there.get((partition, offset)) != value)
+    ]
     troubles += _told("acknowledged records are not where they were acknowledged", misplaced)
     troubles += _told("records are there twice", _twice(read))
     known = ledger.acknowledged.keys() | ledger.refused.keys()
