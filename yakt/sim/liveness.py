@@ -58,11 +58,11 @@ def heal_and_wait(simulation: Simulation) -> None:
     for node in simulation.nodes.values():
         if node in outsiders and random.random() < 0.3:
             continue  # stays as it is, dead or paused
+        node.resume()  # what waited for it may be that it shall stop
         if node.stopping:
             node.crash("at the end of an ordered stop")
         if not node.is_up:
             simulation.faults.revive(node)
-        node.resume()
     # The slowest clock measures the timeout, and what was under way before the healing may still have to land.
     unit = timeout / (1 - parameters.clock_skew)
     members = [simulation.nodes[each] for each in core]
