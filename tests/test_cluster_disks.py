@@ -14,6 +14,7 @@ from tests.test_cluster import ask, leader_of, ok, real_cluster
 from yakt.dev.ask import DISCONNECTED
 from yakt.dev.cluster import Node, open_cluster
 from yakt.dev.configs import dev_configs
+from yakt.ids import NodeId
 
 FILE_SIZE_MAX = 64 << 10
 
@@ -97,7 +98,8 @@ async def test_a_disk_that_takes_no_more_ends_the_node(tmp_path: Path) -> None:
     [config] = dev_configs(tmp_path, nodes=1, base_port=0)
     config = attrs.evolve(config, http=None, kafka=None)
     async with open_cluster([config], tmp_path, lambda line: None, command=limited_serve) as cluster:
-        node = cluster.start(1)
+        node = cluster.nodes[NodeId(1)]
+        cluster.start(1)
         await cluster.wait_serving()
         with trio.fail_after(30):
             acknowledged = await write_until_down(node)
@@ -111,7 +113,8 @@ async def test_a_disk_that_takes_no_more_ends_the_node(tmp_path: Path) -> None:
         assert str(config.node.data / "__cluster_metadata-0") in line
     # With room again it starts, and has all that it ever said it had.
     async with open_cluster([config], tmp_path, lambda line: None) as cluster:
-        node = cluster.start(1)
+        node = cluster.nodes[NodeId(1)]
+        cluster.start(1)
         await cluster.wait_serving()
         rows, _ = await ask(node, "CONFIG GET topic/t timeout=10000")
         assert [row.pairs["value"] for row in rows if row.pairs["key"] == "retention.ms"] == [str(acknowledged)]

@@ -85,8 +85,10 @@ class Stage:
         return self.call(wait)
 
     def leader(self) -> int:
-        """The node that leads."""
-        return int(str(self.ask("QUORUM SHOW").pairs["leader"]))
+        """The node that leads; waits for an election that is under way."""
+        while (leader := self.ask("QUORUM SHOW").pairs["leader"]) is None:
+            self.ask("TOPIC LIST limit=1")  # answered once somebody leads
+        return int(str(leader))
 
     # --- processes
 
