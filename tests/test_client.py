@@ -122,6 +122,19 @@ async def test_gives_up_in_time_and_says_what_is_known(server: Server) -> None:
             await client.ask("TOPIC DELETE", "x")
 
 
+async def test_a_node_that_hangs_is_not_waited_for_to_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yakt.client.TRY_S", 0.2)
+    [hanging] = await trio.open_tcp_listeners(0, host="127.0.0.1")  # takes connections, as a stopped process does
+    async with hanging, open_client(f"127.0.0.1:{hanging.socket.getsockname()[1]},{at(server)}") as client:
+        with trio.fail_after(5):
+            assert (await client.ask("TOPIC DELETE", "a", timeout=20)).pairs == {"offset": 1}
+            assert (await client.ask("TOPIC DELETE", "b", timeout=20)).pairs == {
+                "offset": 2
+            }  # and stays with the other
+    asked = [one.command for seen in server.service.seen for one in seen if isinstance(one.command, c.DeleteTopic)]
+    assert asked == [c.DeleteTopic("a"), c.DeleteTopic("b")]
+
+
 async def test_a_watch_resumes_where_it_was(server: Server) -> None:
     async with serving() as other:
         other.service.tell("topic", "a")

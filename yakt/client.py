@@ -11,6 +11,7 @@ does, and there we go. Whatever is lost is asked again, elsewhere if need be, un
 safe. Each watch has a connection of its own, and resumes after the last offset that it saw.
 """
 
+import math
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -33,6 +34,10 @@ PAUSE_MIN, PAUSE_MAX = 0.05, 1.0
 """Between two rounds over all servers, seconds."""
 DEFAULT_TIMEOUT = 10.0
 """Seconds that an ask may take with all its repeats."""
+TRY_MARGIN_S = 1.0
+TRY_S = 5.0 + TRY_MARGIN_S
+"""A node answers within the command's `timeout=`, five seconds where none is given: one that is silent for longer
+hangs, and another is asked, which a request id makes safe."""
 
 
 class _LostError(Exception):
@@ -115,7 +120,9 @@ class Client:
         spec = COMMANDS.get(command.upper())
         if spec.kind == "write" and not keys.get("check"):
             keys.setdefault("request", secrets.token_hex(12))
-        return await self._ask(spec, request_line(spec, words, keys), timeout)
+        told = keys.get("timeout")
+        try_s = told / 1000 + TRY_MARGIN_S if isinstance(told, int) else TRY_S
+        return await self._ask(spec, request_line(spec, words, keys), timeout, try_s)
 
     async def ask_line(self, line: str, *, timeout: float | None = None) -> Answer:
         """Ask a line as a person types it; it gets neither a request id nor a second chance once it was sent.
@@ -124,7 +131,7 @@ class Client:
         """
         if "\n" in line:
             raise ValueError(f"more than one line: {line!r}")
-        return await self._ask(None, line, timeout)
+        return await self._ask(None, line, timeout, math.inf)
 
     async def watch(
         self, *, since: int | None = None, kind: str | None = None, match: str | None = None, say: bool = False
@@ -159,9 +166,10 @@ class Client:
 
     # --- until it is answered -----------------------------------------------------------------------------------------
 
-    async def _ask(self, spec: CommandSpec | None, line: str, timeout: float | None) -> Answer:
-        """Repeat until there is an answer that stands, or the time is up."""
+    async def _ask(self, spec: CommandSpec | None, line: str, timeout: float | None, try_s: float) -> Answer:
+        """Repeat until there is an answer that stands, or the time is up. A node silent for `try_s` is given up."""
         last: RefusedError | None = None
+        result: Result
         reasons: dict[str, str] = {}
         sent = False
         with trio.move_on_after(self._timeout if timeout is None else timeout):
@@ -171,7 +179,12 @@ class Client:
                     connection = await self._connect(reasons)
                     follows = self._follows and spec is not None and spec.kind == "write" and "forward=" not in line
                     sent = True
-                    result = await connection.ask(f"{line} forward=false" if follows else line)
+                    with trio.move_on_after(try_s) as attempt:
+                        result = await connection.ask(f"{line} forward=false" if follows else line)
+                    if attempt.cancelled_caught:
+                        self._place += 1
+                        self._let_go(connection)
+                        continue
                 except OSError:
                     await trio.sleep(pause)
                     pause = min(pause * 2, PAUSE_MAX)

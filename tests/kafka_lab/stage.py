@@ -70,13 +70,13 @@ class Stage:
         async def wait() -> list[Pairs]:
             rows: list[Pairs] = []
             with trio.move_on_after(WAIT_S):
-                answer = await self.client.ask_line(line, timeout=20)
+                answer = await self._read(line)
                 rows = [row.pairs for row in answer.rows]
                 if holds(rows):
                     return rows
                 async with aclosing(self.client.watch(since=int(str(answer.pairs["offset"])))) as events:
                     async for _ in events:
-                        answer = await self.client.ask_line(line, timeout=20)
+                        answer = await self._read(line)
                         rows = [row.pairs for row in answer.rows]
                         if holds(rows):
                             return rows
@@ -84,10 +84,16 @@ class Stage:
 
         return self.call(wait)
 
+    async def _read(self, line: str) -> Answer:
+        """A read may be asked twice: of another node, where one hangs."""
+        noun, verb, *words = line.split()
+        keys = dict(word.split("=", 1) for word in words if "=" in word)
+        return await self.client.ask(f"{noun} {verb}", *(one for one in words if "=" not in one), timeout=20, **keys)
+
     def leader(self) -> int:
         """The node that leads; waits for an election that is under way."""
-        while (leader := self.ask("QUORUM SHOW").pairs["leader"]) is None:
-            self.ask("TOPIC LIST limit=1")  # answered once somebody leads
+        while (leader := self.call(self._read, "QUORUM SHOW").pairs["leader"]) is None:
+            self.call(self._read, "TOPIC LIST")  # answered once somebody leads
         return int(str(leader))
 
     # --- processes
