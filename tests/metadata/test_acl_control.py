@@ -147,3 +147,18 @@ def test_what_is_said() -> None:
         "User:alice must not READ whatever begins with topic/ord from 10.0.0.1",
         "User:alice may READ topic/orders from any host, no longer",
     ]
+
+
+def test_a_deletion_by_many_filters_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    cluster.do(c.AddAcls(tuple(acl(f"t{number}") for number in range(30))))
+    everything = AclFilter()
+    monkeypatch.setattr("yakt.metadata.acl_control.TOLD_MAX", 50)
+    with pytest.raises(RefusedError, match="more than 50 ACLs in one deletion"):
+        cluster.do(c.DeleteAcls((everything, everything)))
+    monkeypatch.setattr("yakt.metadata.acl_control.COMPARISONS_MAX", 40)
+    with pytest.raises(RefusedError, match="2 filters for 30 ACLs are too many") as refused:
+        cluster.do(c.DeleteAcls((AclFilter(resource_name="t1"), AclFilter(resource_name="t2"))))
+    assert refused.value.kafka == 44
+    assert len(cluster.image.acls) == 30
+    assert cluster.do(c.DeleteAcls((everything,)))["deleted"] == 30

@@ -210,3 +210,12 @@ def test_levels_hold_both_ends() -> None:
     assert 21 in Levels(19, 21)
     assert 22 not in Levels(19, 21)
     assert "19" not in Levels(19, 21)
+
+
+def test_kraft_version_is_no_half_of_another_operation(cluster: Cluster) -> None:
+    """It is a batch of its own: with another leader in between, half of the operation would stand."""
+    both = (c.FeatureChange(METADATA_VERSION, 20, True), c.FeatureChange(KRAFT_VERSION, 1))
+    with pytest.raises(RefusedError, match="ask for it by itself"):
+        cluster.do(c.SetFeatures(both))
+    cluster.submit(c.SetFeatures((c.FeatureChange(METADATA_VERSION, 21), c.FeatureChange(KRAFT_VERSION, 1))))
+    assert cluster.active.delta.kraft_version == 1

@@ -13,7 +13,7 @@ from tests.node.cluster import Cluster
 from tests.node.test_node_service import Client, make_client
 from yakt.errors import RefusedError
 from yakt.metadata.answers import Answer, Row
-from yakt.node import asks, history, watch
+from yakt.node import asks, history, past, watch
 from yakt.storage.store import LogLimits
 
 SMALL = LogLimits(segment_bytes=4096, retention_bytes=4096)
@@ -569,3 +569,8 @@ async def test_log_pages_begin_and_end_within_batches(client: Client, start: int
         rows += page.rows
         at = page.pairs.get("next")
     assert [row.pairs["offset"] for row in rows] == list(range(start, end))
+
+
+def test_a_page_of_a_history_is_not_cut_within_an_offset() -> None:
+    rows = [Row("partition", {"offset": offset}) for offset in (3, 7, 7, 7, 9)]
+    assert [past._end_of_page(rows, limit) for limit in (1, 2, 3, 4, 5, 6)] == [1, 4, 4, 4, 5, 5]

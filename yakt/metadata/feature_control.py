@@ -29,6 +29,9 @@ def set_levels(state: State, command: SetFeatures, stamp: Stamp) -> Decision:
             kraft_version = change.level
         else:
             records.append(FeatureLevelRecord(name, change.level))
+    if kraft_version and records:
+        why = "It is a record of the quorum's own, and no part of another operation: ask for it by itself."
+        raise refusals.invalid_feature_update(KRAFT_VERSION, kraft_version, why)
     return Decision(records, {}, kraft_version=kraft_version)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 
 from yakt.metadata import feed, refusals
@@ -51,9 +51,10 @@ async def tell(history: History, command: ReadHistory, end_offset: int) -> Answe
     async with aclosing(history.steps(since, end_offset, about)) as steps:
         async for step in steps:
             rows += [_row(step, change, in_words=command.say) for change in step.changes if about.tells(change)]
-            if len(rows) > command.limit:
+            end = _end_of_page(rows, command.limit)
+            if end < len(rows):
                 more = True
-                del rows[command.limit :]
+                del rows[end:]
                 break
     if not rows and after is None:
         _check_known(history.present, command.subject)
@@ -61,6 +62,14 @@ async def tell(history: History, command: ReadHistory, end_offset: int) -> Answe
     if more:
         pairs["next"] = str(rows[-1].pairs["offset"])
     return Answer(pairs, rows)
+
+
+def _end_of_page(rows: Sequence[Row], limit: int) -> int:
+    """Where the page ends: pages are cut between offsets, as the next one goes on at an offset."""
+    end = min(limit, len(rows))
+    while 0 < end < len(rows) and rows[end].pairs["offset"] == rows[end - 1].pairs["offset"]:
+        end += 1
+    return end
 
 
 async def blame(history: History, command: Blame, end_offset: int) -> Answer:
