@@ -165,7 +165,7 @@ async def measure(subject: Subject, size: Size, say: Callable[[str], None]) -> d
         await processes.wait_serving([broker], START_S)
         starts.append(trio.current_time() - began)
     figures["broker_start_s"] = _spread(starts)
-    figures["registered_to_unfenced_s"] = _spread(_registered_to_unfenced(broker) for broker in subject.brokers)
+    figures["registered_to_unfenced_s"] = _spread([await _registered_to_unfenced(broker) for broker in subject.brokers])
     say(f"brokers: {figures}")
 
     await trio.sleep(CALM_S)  # what a start leaves behind
@@ -237,12 +237,13 @@ def _spread(values: Iterable[float]) -> dict[str, float]:
     return {"median": round(statistics.median(ordered), 3), "max": round(ordered[-1], 3)}
 
 
-def _registered_to_unfenced(broker: Broker) -> float:
-    log = broker.log_path.read_text()
+async def _registered_to_unfenced(broker: Broker) -> float:
     moments = []
     for words in ("Successfully registered broker", "The broker has been unfenced"):
-        found = re.search(_STAMP + words, log, re.MULTILINE)
-        assert found is not None, words
+        line = re.compile(_STAMP + words, re.MULTILINE)
+        await _wait_for(lambda line=line: line.search(broker.log_path.read_text()) is not None)  # type: ignore[misc]
+        found = line.search(broker.log_path.read_text())
+        assert found is not None
         moments.append(datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S,%f"))  # noqa: DTZ007 - the difference counts
     return (moments[1] - moments[0]).total_seconds()
 
