@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.nodes import Node, Nodes, open_nodes, until
 
@@ -562,6 +564,124 @@ def test_a_watcher_resumes_at_another_node_when_its_own_dies(tmp_path: Path) -> 
             assert leader.post("/v1/topics", {"name": name}).status == 201
         rest = read_events(other, "/v1/watch?kind=topic", 3, {"Last-Event-ID": first[-1]["id"]})
         assert [json.loads(event["data"])["name"] for event in (*first, *rest)] == names
+
+
+@pytest.mark.slow
+def test_readyz_is_false_while_the_leader_hangs_and_true_with_the_next(tmp_path: Path) -> None:
+    with open_nodes(tmp_path) as nodes:
+        leader = nodes.leader()
+        other = next(node for node in nodes.all if node is not leader)
+        leader.signal(signal.SIGSTOP)
+        try:
+            told = []
+
+            def look() -> bool:
+                """Whoever says ready has to take a write."""
+                ready = other.get("/readyz")
+                told.append(ready.status)
+                if ready.status == 200:
+                    assert other.post("/v1/topics?timeout=5000", {"name": "next"}).status == 201
+                return bool(ready.status == 200)
+
+            until(look)  # the first may be asked long enough for a new leader to answer it
+            assert set(told) <= {200, 503}
+        finally:
+            leader.signal(signal.SIGCONT)
+
+
+@pytest.mark.slow
+def test_a_node_that_lost_its_disk_says_so_and_the_others_go_on(tmp_path: Path) -> None:
+    with open_nodes(tmp_path) as nodes:
+        leader = nodes.leader()
+        victim, other = (node for node in nodes.all if node is not leader)
+        leader.post("/v1/topics", {"name": "before"})
+        victim.kill()
+        shutil.rmtree(victim.config.node.data)
+        victim.start()
+        until(lambda: victim.get("/v1/topics/before?read=local").status == 200)
+        assert victim.get("/status").body["voter"] is False
+        text = victim.get("/readyz?verbose").body
+        assert "disk" in text or "observer" in text, text
+        other.kill()  # two of three are left, and one of them does not count: no majority
+        until(lambda: leader.get("/readyz").status == 503)
+        for node in (leader, victim):
+            assert node.post("/v1/topics?timeout=500", {"name": "lost"}).status in (503, 504)
+            assert node.get("/readyz").status == 503
+        other.start()
+        until(lambda: leader.get("/readyz").status == 200)
+        assert leader.post("/v1/topics?timeout=10000", {"name": "after"}).status == 201
+
+
+@pytest.mark.slow
+def test_metrics_are_true_while_things_happen(tmp_path: Path) -> None:
+    with open_nodes(tmp_path) as nodes:
+        leader = nodes.leader()
+        victim, other = (node for node in nodes.all if node is not leader)
+
+        def at(node: Node) -> dict[tuple[str, str], float]:
+            """Samples by name and the values of their labels, as Prometheus reads them."""
+            families = text_string_to_metric_families(node.get("/metrics").body)
+            return {
+                (sample.name, ",".join(sample.labels.values())): sample.value
+                for family in families
+                for sample in family.samples
+            }
+
+        voters = {str(node.config.node.id) for node in nodes.all}
+
+        def lagging() -> set[str]:
+            """Voters whose lag the leader tells: those that have fetched from it."""
+            return {label for name, label in at(leader) if name == "yakt_quorum_voter_lag_records"}
+
+        until(lambda: lagging() == voters)
+        before = at(leader)
+        assert before["yakt_quorum_leader_id", ""] == leader.config.node.id
+        assert [before["yakt_quorum_role", role] for role in ("leader", "follower", "candidate")] == [1, 0, 0]
+        assert at(other)["yakt_quorum_role", "follower"] == 1
+        assert not any(name == "yakt_quorum_voter_lag_records" for name, _ in at(other))
+
+        victim.signal(signal.SIGSTOP)
+        bodies = [{"brokerId": number, "brokerHost": "h", "sessionMs": 600_000} for number in (11, 12)]
+        assert [leader.post("/v1/brokers", body).status for body in bodies] == [201, 201]
+        leader.lines("TOPIC CREATE a assignment=[[11,12],[12,11]]", "TOPIC CREATE b assignment=[[12]]")
+        leader.lines("BROKER FENCE 12")
+        now = at(leader)
+        assert now["yakt_brokers", "unfenced"] == now["yakt_brokers", "fenced"] == 1
+        assert (now["yakt_topics", ""], now["yakt_partitions", ""]) == (2, 3)
+        assert (now["yakt_partitions_leaderless", ""], now["yakt_partitions_under_replicated", ""]) == (1, 2)
+        grown = now["yakt_log_end_offset", ""] - before["yakt_log_end_offset", ""]
+        assert grown >= 10
+        assert now["yakt_quorum_voter_lag_records", str(victim.config.node.id)] >= grown - 1
+        assert now["yakt_quorum_voter_lag_records", str(leader.config.node.id)] == 0
+        status = leader.get("/status").body
+        for name, key in (
+            ("yakt_log_start_offset", "log_start"),
+            ("yakt_log_end_offset", "log_end"),
+            ("yakt_high_watermark_offset", "high_watermark"),
+            ("yakt_applied_offset", "applied"),
+            ("yakt_quorum_epoch", "epoch"),
+        ):
+            assert now[name, ""] == status[key], name
+        for name in ("yakt_commit_seconds", "yakt_fsync_seconds"):
+            assert now[f"{name}_count", ""] > before[f"{name}_count", ""]
+            assert now[f"{name}_sum", ""] > before[f"{name}_sum", ""]
+            buckets = [value for (found, _), value in now.items() if found == f"{name}_bucket"]
+            assert buckets == sorted(buckets)
+            assert buckets[-1] == now[f"{name}_count", ""]
+        assert [value for (_, labels), value in now.items() if "POST /v1/brokers" in labels.split(",")] == [2]
+
+        victim.signal(signal.SIGCONT)
+        until(lambda: at(leader)["yakt_quorum_voter_lag_records", str(victim.config.node.id)] == 0)
+        leader.kill()
+        successor = nodes.leader()
+        after = at(successor)
+        assert after["yakt_quorum_leader_id", ""] == successor.config.node.id
+        assert after["yakt_quorum_epoch", ""] > now["yakt_quorum_epoch", ""]
+        assert after["yakt_quorum_elections_total", ""] >= 2
+        assert after["yakt_partitions", ""] == 3
+        next(node for node in nodes.up if node is not successor).kill()
+        until(lambda: at(successor)["yakt_ready", ""] == 0)
+        until(lambda: at(successor)["yakt_quorum_leader_id", ""] == -1)
 
 
 @pytest.mark.slow
