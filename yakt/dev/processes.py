@@ -166,7 +166,7 @@ class Process:
         # The stream closes what it is given, and so would Popen.
         async with trio.lowlevel.FdStream(os.dup(process.stdout.fileno())) as stream:
             process.stdout.close()
-            with self.log_path.open("ab") as log:
+            with self.log_path.open("ab", buffering=0) as log:  # whoever reads it meanwhile sees all of it
                 await self._keep_log(stream, log.write)
         await self.wait_ended()
         how = describe_end(process.returncode)
