@@ -6,6 +6,7 @@ the nodes themselves.
 
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
@@ -151,6 +152,15 @@ class Stage:
     def tool(self, tool: str, *arguments: str, version: str = "4.3.1", stdin: str = "") -> str:
         """What a tool printed that speaks with the brokers."""
         return self.tools(version)(tool, "--bootstrap-server", self.bootstrap, *arguments, stdin=stdin)
+
+    def tool_until(self, words: str, tool: str, *arguments: str, version: str = "4.3.1") -> str:
+        """The same, asked until it says these words: a broker may not have applied yet what another one was told."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            said = self.tools(version).run(tool, "--bootstrap-server", self.bootstrap, *arguments)
+            if said.status == 0 and words in said.out:
+                return said.out
+            assert time.monotonic() < end, f"{tool} {arguments} does not say {words!r}: {said.out}\n{said.err[-3000:]}"
 
 
 @contextmanager

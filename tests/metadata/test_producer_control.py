@@ -6,6 +6,8 @@ from tests.metadata.cluster import Cluster
 from yakt.errors import RefusedError
 from yakt.metadata import commands as c
 from yakt.metadata import records as r
+from yakt.metadata import replay
+from yakt.metadata.image import MetadataImage
 
 
 @pytest.fixture
@@ -72,3 +74,19 @@ def test_deletion_and_snapshots(cluster: Cluster) -> None:
     assert (refused.value.code, refused.value.kafka) == ("UNKNOWN_PRODUCER_ID", 59)
     for image in (cluster.image, cluster.reload()):
         assert list(image.producers.all_keys()) == [6]
+
+
+def test_a_producer_that_a_snapshot_of_kafkas_left_out_stops_nobody(cluster: Cluster) -> None:
+    """After a way out to Kafka's controllers and back, one node may know a producer and another not."""
+    epoch = cluster.broker(1)
+    start = cluster.image.end_offset
+    cluster.do(c.RegisterProducer(1, epoch, 5))
+    cluster.do(c.DeleteProducer(5))
+    cluster.do(c.RegisterProducer(1, epoch, 5))
+    told = [(offset, record) for offset, record in cluster.committed if offset >= start]
+    first, removal, second = (one for one in told if isinstance(one[1], r.NoOpRecord) and one[1].tags)
+    for order in ((first, second), (removal, second), (first, removal), (removal,)):
+        image = MetadataImage()
+        for offset, record in order:
+            replay.REPLAY[type(record)](image, record, offset)
+        assert [row.id for row in image.producers.rows()] == ([] if order[-1] is removal else [5])

@@ -452,15 +452,12 @@ def no_op(state: State, record: r.NoOpRecord, offset: int) -> None:
 
 
 def _producer(state: State, producer: ProducerState, offset: int) -> None:
-    known = state.producers.get(producer.id)
+    """The later one holds, whatever is known here: a snapshot of Kafka's, which a node may have begun with, has none of
+    these rows, so two nodes that agree on all of Kafka's records may know different ones."""
     if not producer.removed:
-        if known is not None:
-            raise ReplayError(f"producer {producer.id} is registered already")
         row = ProducerRow(producer.id, producer.broker, producer.broker_epoch, offset)
         state.producers.put(producer.id, row, offset)
-    elif known is None:
-        raise ReplayError(f"the removal of producer {producer.id}, which is not registered")
-    else:
+    elif state.producers.get(producer.id) is not None:
         state.producers.put(producer.id, None, offset)
 
 
