@@ -87,7 +87,13 @@ def test_a_running_cluster_is_brought_there_by_a_command_at_any_node() -> None:
     cluster = Cluster()
     leader = cluster.elect()
     follower = cluster.others(leader)[0]
-    asking = follower.write("FEATURE SET kraft.version=1 group.version=1")
+    both = follower.write("FEATURE SET kraft.version=1 group.version=1")
+    cluster.settle()
+    assert both.text.startswith("ERR INVALID_UPDATE_VERSION")
+    assert "ask for it by itself" in both.text
+    assert levels(cluster) == {(0, 0)}
+    follower.write("FEATURE SET group.version=1")
+    asking = follower.write("FEATURE SET kraft.version=1")
     cluster.settle()
     cluster.run(0.1)
     end = leader.driver.loader.image.end_offset
