@@ -333,6 +333,7 @@ async def yakt_quorum(release: Release, tools: Tools, directory: Path):  # type:
             finally:
                 with trio.CancelScope(shield=True):
                     await processes.stop(brokers, 30, told.append)
+                    await processes.stop(cluster.nodes.values(), 30, told.append)  # some were started in our nursery
 
 
 async def compare(release: Release, size: Size, directory: Path) -> dict[str, Any]:
