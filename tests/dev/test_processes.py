@@ -136,16 +136,19 @@ def dev_process(directory: Path, **options: object) -> "Iterator[subprocess.Pope
 
 
 def read_pids(dev: "subprocess.Popen[str]") -> list[int]:
-    """The processes of the overview's table; then everything is up."""
+    """The processes of the overview's table; then everything is up, and it is told where to look."""
     assert dev.stdout is not None
-    pids = []
+    pids, pages = [], []
     for line in dev.stdout:
+        if line.startswith("In a browser: http://127.0.0.1:"):
+            pages.append(line)
         words = line.split()
         if words[:1] in (["1"], ["2"], ["3"]):
             pids.append(int(words[3]))
         if line.startswith("From elsewhere"):
             break
     assert len(pids) == 3
+    assert len(pages) == 1
     return pids
 
 

@@ -110,10 +110,11 @@ class Session:
             process = node.process.pid if node.process else ""
             peers = node.config.peer.advertised
             lines.append(f"  {node.id:<6}{node.line_address!s:18}{peers!s:18}{process:<9}{node.log_path}")
-        first = next(iter(self.cluster.nodes.values())).line_address
-        lines.append(
-            f"From elsewhere: nc {first.host} {first.port}. Here: `help` tells what can be typed; Ctrl-C ends it."
-        )
+        first = next(iter(self.cluster.nodes.values()))
+        if first.config.http is not None:
+            lines.append(f"In a browser: http://{first.config.http.advertised}/")
+        at = first.line_address
+        lines.append(f"From elsewhere: nc {at.host} {at.port}. Here: `help` tells what can be typed; Ctrl-C ends it.")
         return "\n".join(lines)
 
     async def _listen(self, keyboard: Keyboard) -> None:
